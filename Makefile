@@ -1,0 +1,63 @@
+# make run: the bot on the embedded venue.  make test: the whole test suite.  Both build .venv/
+# first, from hash-locked requirements; a second time nothing is left to do.  No root needed.
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PIP := $(PYTHON) -m pip --disable-pip-version-check -qq install --require-hashes
+RUN_READY := $(VENV)/.run-ready
+TEST_READY := $(VENV)/.test-ready
+COMPILED := $(VENV)/.steps-compiled
+UV ?= uv
+LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --no-header --no-emit-index-url
+ARGS ?=
+
+.PHONY: install run test lint lock
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+install: $(COMPILED)
+
+run: install
+	@exec $(PYTHON) run.py $(ARGS)
+
+test: $(TEST_READY) $(COMPILED)
+	@exec $(PYTHON) -m pytest $(ARGS)
+
+lint: $(TEST_READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+# Needs uv; CI and users need only the files that it writes.
+lock:
+	$(LOCK) setup.cfg --output-file requirements/run.txt
+	$(LOCK) setup.cfg --extra test --output-file requirements/test.txt
+	@rm -rf *.egg-info
+
+# The first interpreter of a supported version; the folder is rebuilt when its own one has gone.
+$(PYTHON):
+	@found=; for name in python3 python3.13 python3.12 python3.11; do \
+		if $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+			2>/dev/null; then found=$$name; break; fi; done; \
+	if [ -z "$$found" ]; then \
+		echo 'python3 must be version 3.11, 3.12 or 3.13, none was found.' \
+			'Fix: install one of them.' >&2; exit 1; fi; \
+	$$found -m venv --clear $(VENV) || { \
+		echo "$$found cannot make $(VENV). Fix: install its venv module (python3-venv)." >&2; \
+		rm -rf $(VENV); exit 1; }
+
+$(RUN_READY): requirements/run.txt | $(PYTHON)
+	@echo 'Installing into $(VENV)/, about a minute ...'
+	@$(PIP) --requirement requirements/run.txt
+	@touch $@
+
+$(TEST_READY): requirements/test.txt | $(PYTHON)
+	@echo 'Installing what the tests need into $(VENV)/, about a minute ...'
+	@$(PIP) --requirement requirements/test.txt
+	@touch $(RUN_READY) $@
+
+# Compiled steps are cached beside their sources, so that the first start need not wait for them.
+$(COMPILED): $(RUN_READY) $(wildcard core/symbol/*.py)
+	@echo 'Compiling the feature steps, some seconds ...'
+	@$(PYTHON) -c 'from core.symbol.features import compile_steps; compile_steps()'
+	@touch $@

@@ -1,0 +1,1 @@
+"""What lives: actors, their runtime, their supervision, and the edges to the world."""

@@ -1,0 +1,201 @@
+"""Builds the rooms from the settings: which machine each actor gets, and the tree they stand in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from loguru import logger
+
+from actors.edges.database import DatabaseManager
+from actors.edges.state_directory import StateDirectory
+from actors.execution import ExecutionActor
+from actors.feed import FeedActor
+from actors.persistence import PersistenceActor
+from actors.risk import RiskActor
+from actors.supervisor import Budget, ChildSpec
+from actors.symbol import SymbolActor
+from config import Config
+from core.clock import NS_PER_MS, NS_PER_S, interval_ns
+from core.errors import ModelRefusedError
+from core.execution.machine import ExecutionMachine
+from core.execution.settings import ExecutionSettings
+from core.persistence.machine import PersistenceMachine
+from core.risk.machine import RiskMachine
+from core.risk.risk_manager import RiskManager
+from core.routes import Room
+from core.symbol.machine import SymbolMachine
+from core.symbol.strategy import Strategy
+from core.venue.instrument import Instrument
+from models.model_files import model_path
+from models.price_predictor import PricePredictor
+
+# recvWindow of entries: none can start to exist later than this after it was sent.
+ENTRY_WINDOW_NS = 3 * NS_PER_S
+
+
+@dataclass(slots=True)
+class Machines:
+    """The live machines, for those who look from outside; replaced whole at a restart."""
+
+    symbols: dict[str, SymbolMachine] = field(default_factory=dict)
+    risk: RiskMachine | None = None
+    execution: ExecutionMachine | None = None
+
+    def take_symbol(self, machine: SymbolMachine) -> None:
+        """Remember a symbol's current machine."""
+        self.symbols[machine.symbol] = machine
+
+    def take_risk(self, machine: RiskMachine) -> None:
+        """Remember the current risk machine."""
+        self.risk = machine
+
+    def take_execution(self, machine: ExecutionMachine) -> None:
+        """Remember the current execution machine."""
+        self.execution = machine
+
+
+def budget_of(config: Config) -> Budget:
+    """Return the supervisor's patience."""
+    return Budget(
+        restarts_max=config.MAX_RESTARTS,
+        period_s=config.RESTART_PERIOD_S,
+        backoff_min_s=config.BACKOFF_MIN_S,
+        backoff_max_s=config.BACKOFF_MAX_S,
+        reset_after_s=config.BACKOFF_RESET_S,
+    )
+
+
+def load_predictors(config: Config, state: StateDirectory) -> dict[str, PricePredictor]:
+    """Load the model of every symbol that has one; say of the others what happens without.
+
+    A file that fails verification is refused before anything in it is unpickled.
+    """
+    found: dict[str, PricePredictor] = {}
+    log = logger.bind(module="prediction_models")
+    without = (
+        "trading on technical signals only (ALLOW_TECHNICAL_ONLY)"
+        if config.ALLOW_TECHNICAL_ONLY
+        else "not trading this symbol"
+    )
+    for symbol in config.SYMBOLS:
+        path = model_path(state.models, symbol)
+        predictor = PricePredictor()
+        try:
+            predictor.load_model(str(path))
+        except ModelRefusedError as error:
+            log.warning(f"[{symbol}] {error}; {without}")
+            continue
+        log.info(f"Model loaded from {path}")
+        if not predictor.skilled:
+            log.warning(f"[{symbol}] the model has not proved skill out of sample; {without}")
+        found[symbol] = predictor
+    return found
+
+
+class Assembly:
+    """Knows how to build each room; every restart builds anew, from the same settings."""
+
+    def __init__(
+        self,
+        config: Config,
+        strategy_class: type[Strategy],
+        predictors: dict[str, PricePredictor],
+        instruments: dict[str, Instrument],
+        machines: Machines,
+    ) -> None:
+        self._config = config
+        self._strategy_class = strategy_class
+        self._predictors = predictors
+        self._instruments = instruments
+        self._machines = machines
+
+    def specs(self, database: DatabaseManager, epoch: int) -> tuple[ChildSpec, ...]:
+        """Return the tree: the row of singletons in order, then one child a symbol."""
+        machines, symbols = self._machines, tuple(self._config.SYMBOLS)
+        row = (
+            ChildSpec(
+                name=Room.PERSISTENCE.value,
+                actor_class=PersistenceActor,
+                arguments=(database, PersistenceMachine(epoch)),
+            ),
+            ChildSpec(
+                name=Room.RISK.value,
+                actor_class=RiskActor,
+                arguments=(self.risk, machines.take_risk),
+            ),
+            ChildSpec(
+                name=Room.EXECUTION.value,
+                actor_class=ExecutionActor,
+                arguments=(self.execution, machines.take_execution),
+            ),
+            ChildSpec(name=Room.FEED.value, actor_class=FeedActor, arguments=(symbols,)),
+        )
+        children = (
+            ChildSpec(
+                name=f"{Room.SYMBOL.value}/{symbol}",
+                actor_class=SymbolActor,
+                arguments=(self.symbol_builder(symbol), machines.take_symbol),
+                symbol=symbol,
+            )
+            for symbol in symbols
+        )
+        return (*row, *children)
+
+    def strategy(self, symbol: str) -> Strategy:
+        """Build a symbol's strategy from its effective settings and its model."""
+        effective = self._config.for_symbol(symbol)
+        given: dict[str, Any] = {
+            **effective.model_dump(),
+            "predictor": self._predictors.get(symbol),
+        }
+        return self._strategy_class(given)
+
+    def symbol_builder(self, symbol: str) -> Callable[[int], SymbolMachine]:
+        """Return what builds a symbol's machine for a generation."""
+
+        def build(generation: int) -> SymbolMachine:
+            strategy = self.strategy(symbol)
+            history = self._config.KLINE_HISTORY
+            return SymbolMachine(
+                symbol=symbol,
+                strategy=strategy,
+                strategy_name=self._config.STRATEGY or type(strategy).__name__,
+                instrument=self._instruments[symbol],
+                interval_ns=interval_ns(self._config.KLINE_INTERVAL),
+                bars=max(strategy.warmup, history),
+                bars_min=min(history, max(strategy.warmup, 1)),
+                generation=generation,
+            )
+
+        return build
+
+    def risk(self) -> RiskMachine:
+        """Build risk's machine."""
+        return RiskMachine(
+            policies=self._config,
+            managers={
+                s: RiskManager(self._config.for_symbol(s), None) for s in self._config.SYMBOLS
+            },
+            instruments=self._instruments,
+            interval_ns=interval_ns(self._config.KLINE_INTERVAL),
+        )
+
+    def execution(self) -> ExecutionMachine:
+        """Build execution's machine."""
+        config = self._config
+
+        def percentages(symbol: str) -> tuple[Decimal, Decimal]:
+            effective = config.for_symbol(symbol)
+            return Decimal(str(effective.STOPLOSS_PCT)), Decimal(str(effective.TAKE_PROFIT_PCT))
+
+        settings = ExecutionSettings(
+            tag=config.CLIENT_ID_TAG,
+            symbols=tuple(config.SYMBOLS),
+            entry_age_max_ns=config.ENTRY_MAX_AGE_MS * NS_PER_MS,
+            entry_window_ns=ENTRY_WINDOW_NS,
+            naked_max_ns=config.NAKED_MAX_MS * NS_PER_MS,
+            reconcile_every_ns=int(config.RECONCILE_S * NS_PER_S),
+            percentages=percentages,
+        )
+        return ExecutionMachine(settings, self._instruments)

@@ -1,0 +1,282 @@
+"""The composition root: one bot, from settings to a running tree of actors and back."""
+
+import asyncio
+from typing import Any
+
+from loguru import logger
+
+from actors.assembly import Assembly, Machines, budget_of, load_predictors
+from actors.control_api import ControlApi
+from actors.directory import Directory
+from actors.edges.database import DatabaseManager
+from actors.edges.gateway import Gateway
+from actors.edges.state_directory import StateDirectory, StateLock
+from actors.edges.strategy_loader import load_strategy_class, refuse_look_ahead
+from actors.edges.system_clock import SystemClock
+from actors.edges.venue_address import VenueAddress, reach, release
+from actors.mailbox import Mailbox
+from actors.runtime import Threads
+from actors.status import headline, snapshot
+from actors.supervisor import SupervisorActor
+from actors.tracing import Tracer
+from actors.trading_actor import ActorContext
+from config import Config
+from core import messages as m
+from core.errors import ConfigurationError, SupervisorGaveUpError, UnavailableError
+from core.execution.bracket import ZERO
+from core.routes import Room
+
+_TICK_S = 0.25
+_STATUS_EVERY_S = 10.0
+_READY_WITHIN_S = 30.0
+_STOP_WITHIN_S = 2.0  # each room; together well within the 10 s of a clean stop
+
+log = logger.bind(module="__main__")
+
+
+class MultiSymbolBot:
+    """A multi-symbol futures bot: `initialize`, then `run`, then `cleanup`.
+
+    Without a `config` the settings come from environment, `.env` and defaults.  The properties are
+    read-only snapshots by symbol; the actors that own the data go on working meanwhile.
+    """
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config if config is not None else Config()
+        self.state = StateDirectory.of(self.config)
+        self.machines = Machines()
+        self.address: VenueAddress | None = None
+        self.exit_reason: SupervisorGaveUpError | None = None
+        self._lock: StateLock | None = None
+        self._runtime: Threads | None = None
+        self._gateway: Gateway | None = None
+        self._directory: Directory | None = None
+        self._database: DatabaseManager | None = None
+        self._tracer: Tracer | None = None
+        self._supervisor: SupervisorActor | None = None
+        self._supervisor_mailbox: Mailbox | None = None
+        self._control: ControlApi | None = None
+        self._stopping = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # ------------------------------------------------------------------ what it holds
+    @property
+    def symbols(self) -> list[str]:
+        """Return the traded symbols, in the settings' order."""
+        return list(self.config.SYMBOLS)
+
+    @property
+    def symbol_data(self) -> dict[str, Any]:
+        """Return the closed candles of each symbol as a DataFrame."""
+        return {s: machine.frame() for s, machine in list(self.machines.symbols.items())}
+
+    @property
+    def symbol_strategies(self) -> dict[str, Any]:
+        """Return the strategy of each symbol."""
+        return {s: machine.strategy for s, machine in list(self.machines.symbols.items())}
+
+    @property
+    def symbol_positions(self) -> dict[str, m.PositionChanged | None]:
+        """Return the open position of each symbol, None where it is flat."""
+        risk = self.machines.risk
+        held = dict(risk.book.positions) if risk is not None else {}
+        return {
+            s: held[s] if s in held and held[s].quantity != ZERO else None for s in self.symbols
+        }
+
+    # ------------------------------------------------------------------ life
+    async def initialize(self) -> bool:
+        """Connect, load models, configure symbols, start every actor.
+
+        Returns True once all rooms are up; False if a stop was asked for meanwhile.  Raises
+        `TradingError` in one line for whatever must be mended first; nothing is left half-started
+        after `cleanup`.
+        """
+        self._loop = asyncio.get_running_loop()
+        self.state.create()
+        self._lock = self.state.lock()
+        strategy_class = load_strategy_class(self.config.STRATEGY)
+        predictors = load_predictors(self.config, self.state)
+        self.address = await asyncio.to_thread(reach, self.config, self.state)
+        clock = SystemClock()
+        self._database = DatabaseManager(self.state.database, clock=clock.now)
+        epoch = await asyncio.to_thread(self._database.begin_epoch, self.address.venue_id)
+        self._tracer = Tracer(self.state.traces, epoch)
+        self._directory = Directory(epoch=epoch, clock=clock, tracer=self._tracer)
+        self._gateway = Gateway(
+            config=self.config,
+            address=self.address.url,
+            clock=clock,
+            post=self._post_from_gateway,
+            tracer=self._tracer,
+        )
+        self._directory.open(Room.GATEWAY.value, self._gateway)
+        await asyncio.to_thread(self._gateway.start)
+        prepared = await asyncio.to_thread(self._gateway.prepare, tuple(self.config.SYMBOLS))
+        for symbol, instrument in prepared.instruments.items():
+            log.info(
+                f"Symbol {symbol} precision - Qty: {instrument.quantity_decimals}, "
+                f"Price: {instrument.price_decimals}, Min notional: {instrument.min_notional:.1f}"
+            )
+        for symbol, answer in prepared.leverage.items():
+            log.info(f"Leverage set for {symbol}: {answer}")
+        assembly = Assembly(
+            self.config, strategy_class, predictors, prepared.instruments, self.machines
+        )
+        first = assembly.strategy(self.config.SYMBOLS[0])
+        await asyncio.to_thread(refuse_look_ahead, first, self.config.STRATEGY or "default")
+        self._start_tree(assembly, epoch)
+        await self._until_up()
+        self._control = ControlApi(
+            self.config,
+            self.state,
+            self.status,
+            {"crash": self._crash, "stop": self._ask_stop},
+        )
+        await self._control.start()
+        log.info(f"control API on {self._control.url}, state in {self.state.root}")
+        return not self._stopping.is_set()
+
+    async def run(self) -> None:
+        """Trade until `stop` is called or the supervisor gives up, with a status line now and then.
+
+        Raises SupervisorGaveUpError in the latter case; call `cleanup` in any case.
+        """
+        while not self._stopping.is_set():
+            try:
+                await asyncio.wait_for(self._stopping.wait(), _STATUS_EVERY_S)
+            except TimeoutError:
+                log.info(headline(self.status()))
+        if self.exit_reason is not None:
+            raise self.exit_reason
+
+    def stop(self) -> None:
+        """Ask `run` to return; safe from any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+
+    async def cleanup(self) -> None:
+        """Stop in order: control, supervisor, symbols, feed, execution, risk, persistence, venue.
+
+        Positions keep their stops on the venue.  Safe to call after a failed `initialize`.
+        """
+        if self._control is not None:
+            await self._control.stop()
+        if self._runtime is not None:
+            self._runtime.stop()
+        await asyncio.to_thread(self._stop_tree)
+        if self._gateway is not None:
+            await asyncio.to_thread(self._gateway.stop, _STOP_WITHIN_S)
+        if self._database is not None:
+            self._database.close()
+        if self._tracer is not None:
+            self._tracer.close()
+        if self.address is not None:
+            await asyncio.to_thread(release, self.address, self.state)
+        if self._lock is not None:
+            self._lock.release()
+
+    def status(self) -> dict[str, Any]:
+        """Return the snapshot that `run.py status` shows."""
+        if self._supervisor is None or self._directory is None:
+            return {"state": "STARTING", "mode": self.config.VENUE, "symbols": {}, "actors": []}
+        return snapshot(
+            mode=self.config.VENUE,
+            supervisor=self._supervisor,
+            risk=self.machines.risk,
+            symbols=self.machines.symbols,
+            directory=self._directory,
+        )
+
+    # ------------------------------------------------------------------ the tree
+    def _start_tree(self, assembly: Assembly, epoch: int) -> None:
+        assert self._database is not None
+        assert self._directory is not None
+        directory = self._directory
+        self._runtime = Threads()
+        name = Room.SUPERVISOR.value
+        self._supervisor_mailbox = Mailbox(name, directory.bury)
+        directory.open(name, self._supervisor_mailbox)
+        context = ActorContext(
+            name=name, generation=1, mailbox=self._supervisor_mailbox, directory=directory
+        )
+        built: list[SupervisorActor] = []
+        SupervisorActor.start(
+            context,
+            assembly.specs(self._database, epoch),
+            budget_of(self.config),
+            self._runtime,
+            self._give_up,
+            seed=epoch,
+            publish=built.append,
+        )
+        self._supervisor = built[0]
+        timed = (Room.FEED, Room.RISK, Room.EXECUTION)
+
+        def tick() -> None:
+            names = [n for room in timed for n in directory.names(room)]
+            directory.send(m.Tick(), names, sender="timer", cause=None)
+
+        self._runtime.every(_TICK_S, tick)
+
+    async def _until_up(self) -> None:
+        assert self._supervisor is not None
+        deadline = asyncio.get_running_loop().time() + _READY_WITHIN_S
+        while any(c.state != "up" for c in list(self._supervisor.children.values())):
+            if self._stopping.is_set():
+                return
+            if asyncio.get_running_loop().time() > deadline:
+                late = [c for c in self._supervisor.children.values() if c.state != "up"]
+                raise UnavailableError(
+                    f"{late[0].spec.name} was not up within {_READY_WITHIN_S:.0f} s "
+                    f"({late[0].last_error or 'no error'}). Fix: see the log, then start again."
+                )
+            await asyncio.sleep(0.01)
+
+    def _stop_tree(self) -> None:
+        """Let each room finish what is queued, upstream first; a hung one is left behind."""
+        if self._supervisor is None or self._supervisor_mailbox is None:
+            return
+        self._supervisor_mailbox.finish()
+        self._supervisor_mailbox.reader_gone.wait(_STOP_WITHIN_S)
+        row = list(self._supervisor.children.values())
+        symbols = [c for c in row if c.spec.symbol]
+        singles = [c for c in reversed(row) if not c.spec.symbol]
+        for children in (symbols, *([c] for c in singles)):
+            boxes = [c.mailbox for c in children if c.mailbox is not None and c.state == "up"]
+            for mailbox in boxes:
+                mailbox.finish()
+            for mailbox in boxes:
+                if not mailbox.reader_gone.wait(_STOP_WITHIN_S):
+                    log.warning(f"{mailbox.name} did not stop within {_STOP_WITHIN_S:.0f} s")
+
+    def _give_up(self, why: str) -> None:
+        self.exit_reason = SupervisorGaveUpError(
+            f"the supervisor gave up: {why}. Fix: see the log; positions keep their stops."
+        )
+        self.stop()
+
+    def _post_from_gateway(self, message: Any, cause: Any) -> None:
+        assert self._directory is not None
+        self._directory.post(message, sender=Room.GATEWAY.value, cause=cause)
+
+    # ------------------------------------------------------------------ commands
+    def _crash(self, body: dict[str, Any]) -> dict[str, Any]:
+        if self.config.VENUE != "embedded":
+            raise ConfigurationError(
+                f"crash works on the embedded venue only, this bot trades on {self.config.VENUE}."
+                " Fix: try it with --config paper.yaml."
+            )
+        symbol = str(body.get("symbol", "")).upper()
+        if symbol not in self.config.SYMBOLS:
+            known = ", ".join(self.config.SYMBOLS)
+            raise ConfigurationError(
+                f"symbol must be one this bot trades ({known}), was {symbol!r}. Fix: choose one."
+            )
+        assert self._directory is not None
+        self._directory.post(m.CrashNow(symbol=symbol), sender="operator", cause=None)
+        return {"ok": True, "symbol": symbol}
+
+    def _ask_stop(self, _: dict[str, Any]) -> dict[str, Any]:
+        self._stopping.set()
+        return {"ok": True}

@@ -1,0 +1,212 @@
+"""The command line: words and options to calls.  Each command imports its room when it runs.
+
+Whatever is raised on purpose ends as one line on stderr and the exit code of its class; `--debug`
+adds the traceback.
+"""
+
+import math
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from core.errors import TradingError, UsageError
+
+if TYPE_CHECKING:
+    from actors.commands.train import LearningOptions
+    from config import Config
+
+_PAPER: Final = Path(__file__).parents[2] / "config" / "paper.yaml"
+_INTERNAL_ERROR: Final = 70
+_INTERRUPTED: Final = 130
+
+
+class _RunByDefault(TyperGroup):
+    """No word, or an option first, means `run`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] != "--help"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_RunByDefault,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Trade many Binance USDⓈ-M perpetuals at once. Without a command: run (see run --help).",
+    epilog="Any command takes --debug, which adds a traceback to errors.",
+    context_settings={"help_option_names": ["--help"]},
+)
+
+ConfigFile = Annotated[
+    str | None,
+    typer.Option("--config", metavar="FILE", help="Settings, as given or in config/. [paper.yaml]"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+SymbolName = Annotated[str, typer.Argument(metavar="SYMBOL", help="For example BTCUSDT.")]
+
+DataDir = Annotated[
+    Path, typer.Option("--data", metavar="DIR", help="Folder of SYMBOL-INTERVAL kline files.")
+]
+SymbolList = Annotated[
+    str | None, typer.Option("--symbols", metavar="A,B", help="Some symbols. [all in the folder]")
+]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", metavar="N", help="Processes at once. [one per core]")
+]
+Backend = Annotated[str, typer.Option("--backend", help="Where the work runs: local.")]
+
+
+@app.callback()
+def _root() -> None:
+    """Hold the options of no command."""
+
+
+@app.command(epilog="Example: python run.py run --config testnet.yaml --duration 600")
+def run(
+    config: ConfigFile = None,
+    duration: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="Stop cleanly after so many wall seconds."),
+    ] = None,
+    no_dashboard: Annotated[
+        bool, typer.Option("--no-dashboard", help="Start without the dashboard.")
+    ] = False,
+) -> int:
+    """Run the bot; on the embedded venue unless the settings say otherwise."""
+    if duration is not None and not (math.isfinite(duration) and duration > 0):
+        raise UsageError(
+            f"--duration must be more than 0 seconds, was {duration:g}. Fix: raise it."
+        )
+    settings = _settings(config, **({"DASHBOARD": False} if no_dashboard else {}))
+    from actors.commands.run import run_bot
+
+    return run_bot(settings, duration)
+
+
+@app.command(epilog="Example: python run.py train --data candles --symbols BTCUSDT,ETHUSDT")
+def train(
+    *,
+    data: DataDir,
+    config: ConfigFile = None,
+    symbols: SymbolList = None,
+    jobs: Jobs = None,
+    backend: Backend = "local",
+    as_json: AsJson = False,
+) -> int:
+    """Train a model per symbol, save it and print its out-of-fold scores."""
+    from actors.commands.scores import show_scores
+    from actors.commands.train import run_train
+
+    options = _learning_options(config, data, symbols, jobs, backend)
+    return show_scores(run_train(options), as_json=as_json)
+
+
+@app.command(epilog="Example: python run.py evaluate --data candles --json")
+def evaluate(
+    *,
+    data: DataDir,
+    config: ConfigFile = None,
+    symbols: SymbolList = None,
+    jobs: Jobs = None,
+    backend: Backend = "local",
+    as_json: AsJson = False,
+) -> int:
+    """Judge the saved models on candles; rows they were trained on are scored by a refit."""
+    from actors.commands.scores import show_scores
+    from actors.commands.train import run_evaluate
+
+    options = _learning_options(config, data, symbols, jobs, backend)
+    return show_scores(run_evaluate(options), as_json=as_json)
+
+
+@app.command(epilog="Example: python run.py status --json")
+def status(config: ConfigFile = None, as_json: AsJson = False) -> int:
+    """Show the running bot: state, profit, positions, symbols."""
+    from actors.commands.control import show_status
+
+    return show_status(_settings(config), as_json=as_json)
+
+
+@app.command(epilog="Example: python run.py crash BTCUSDT")
+def crash(
+    symbol: SymbolName,
+    config: ConfigFile = None,
+    hang: Annotated[bool, typer.Option("--hang", help="Hang instead of raising.")] = False,
+) -> int:
+    """Make a symbol's actor fail, to see that nothing else does (embedded venue only)."""
+    from actors.commands.control import crash_symbol
+
+    return crash_symbol(_settings(config), symbol, hang=hang)
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command and return the process's exit code."""
+    debug = "--debug" in arguments
+    words = [word for word in arguments if word != "--debug"]
+    try:
+        code = app(args=words, prog_name="run.py", standalone_mode=False)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # the reader of a pipe left, as `| head` does; nothing more can be said to it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except TradingError as error:
+        return _fail(str(error), error.exit_code, debug=debug)
+    except typer.TyperException as error:
+        text = error.format_message().rstrip(".")
+        return _fail(f"{text}. Fix: see run.py --help.", UsageError.exit_code, debug=debug)
+    except Exception as error:  # noqa: BLE001 the last line of defence names what it did not expect
+        text = f"internal error, {type(error).__name__}: {error}. Fix: run with --debug, report it."
+        return _fail(text, _INTERNAL_ERROR, debug=debug)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(text: str, code: int, *, debug: bool) -> int:
+    from actors.edges.log import one_line, scrubber
+
+    if debug:
+        sys.stderr.write(scrubber.scrub(traceback.format_exc()))
+    sys.stderr.write(f"error: {one_line(scrubber.scrub(text))}\n")
+    return code
+
+
+def _learning_options(
+    config: str | None, data: Path, symbols: str | None, jobs: int | None, backend: str
+) -> "LearningOptions":
+    from actors.commands.train import LearningOptions
+    from actors.edges.log import setup_log
+    from actors.edges.state_directory import StateDirectory
+
+    settings = _settings(config)
+    setup_log(settings.LOG_LEVEL)
+    return LearningOptions(
+        data=data,
+        symbols=None if symbols is None else _names(symbols),
+        model_dir=StateDirectory.of(settings).models,
+        interval=settings.KLINE_INTERVAL,
+        jobs=(os.cpu_count() or 1) if jobs is None else jobs,
+        backend=backend,
+        model_type=settings.MODEL_TYPE,
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip().upper() for part in text.split(",") if part.strip())
+
+
+def _settings(config: str | None, **flags: Any) -> "Config":
+    from actors.edges.log import scrubber
+    from config import load_config
+
+    settings = load_config(_PAPER if config is None else config, **flags)
+    scrubber.register(*settings.secrets())
+    return settings

@@ -1,0 +1,36 @@
+"""`run.py run`: one bot until Ctrl-C, the end of `--duration`, or the supervisor's last word."""
+
+import asyncio
+import signal
+
+from actors.bot import MultiSymbolBot
+from actors.edges.log import setup_log
+from actors.edges.state_directory import StateDirectory
+from config import Config
+
+
+def run_bot(config: Config, duration_s: float | None) -> int:
+    """Run the bot and return the process's exit code; raises TradingError in one line."""
+    state = StateDirectory.of(config)
+    state.create()
+    setup_log(
+        config.LOG_LEVEL,
+        state.logs,
+        retention_days=config.LOG_RETENTION_DAYS,
+        secrets=[config.API_KEY.get_secret_value(), config.API_SECRET.get_secret_value()],
+    )
+    return asyncio.run(_live(MultiSymbolBot(config), duration_s))
+
+
+async def _live(bot: MultiSymbolBot, duration_s: float | None) -> int:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, bot.stop)
+    try:
+        if await bot.initialize():
+            if duration_s is not None:
+                loop.call_later(duration_s, bot.stop)
+            await bot.run()
+    finally:
+        await bot.cleanup()
+    return 0

@@ -1,0 +1,100 @@
+"""The running bot's control API: loopback HTTP with a bearer token, for the CLI and its like.
+
+`GET /health`, `GET /snapshot`, `POST /command` with `{"command": NAME, ...}`.  Host and token are
+checked on every request; answers are JSON.
+"""
+
+import hmac
+import os
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from actors.edges.state_directory import ControlAddress, StateDirectory
+from config import Config
+from core.errors import ConfigurationError, TradingError
+
+_BODY_MAX = 16 * 1024
+Commands = dict[str, Callable[[dict[str, Any]], dict[str, Any]]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class ControlApi:
+    """Serves snapshot and commands on the loop it was started in; publishes its address."""
+
+    def __init__(
+        self,
+        config: Config,
+        directory: StateDirectory,
+        snapshot: Callable[[], dict[str, Any]],
+        commands: Commands,
+    ) -> None:
+        self._config = config
+        self._directory = directory
+        self._snapshot = snapshot
+        self._commands = commands
+        self._token = config.CONTROL_TOKEN.get_secret_value() or secrets.token_urlsafe(32)
+        self._runner: web.AppRunner | None = None
+        self.url = ""
+
+    async def start(self) -> None:
+        """Listen, and write `control.json`; raises ConfigurationError for an occupied port."""
+        app = web.Application(middlewares=[self._guard], client_max_size=_BODY_MAX)
+        app.router.add_get("/health", self._health)
+        app.router.add_get("/snapshot", self._get_snapshot)
+        app.router.add_post("/command", self._command)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        host, port = self._config.CONTROL_HOST, self._config.CONTROL_PORT
+        site = web.TCPSite(self._runner, host, port, shutdown_timeout=1.0)
+        try:
+            await site.start()
+        except OSError as error:
+            raise ConfigurationError(
+                f"CONTROL_PORT must be free on {host}, was {port} ({error.strerror}). "
+                "Fix: choose another port, or 0 for any free one."
+            ) from None
+        bound = self._runner.addresses[0][1]
+        self.url = f"http://{host}:{bound}"
+        self._directory.write_control(
+            ControlAddress(host=host, port=bound, token=self._token, pid=os.getpid())
+        )
+
+    async def stop(self) -> None:
+        """Withdraw the address and stop listening."""
+        if self._runner is not None:
+            self._directory.remove_control()
+            await self._runner.cleanup()
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        host = request.host.rsplit(":", 1)[0]
+        if host not in ("127.0.0.1", "localhost", "[::1]", self._config.CONTROL_HOST):
+            return web.json_response({"error": "unknown host"}, status=403)
+        given = request.headers.get("Authorization", "")
+        if not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
+            return web.json_response({"error": "wrong or missing token"}, status=401)
+        return await handler(request)
+
+    async def _health(self, _: web.Request) -> web.Response:
+        state = self._snapshot()["state"]
+        return web.json_response({"ok": state != "STARTING", "state": state})
+
+    async def _get_snapshot(self, _: web.Request) -> web.Response:
+        return web.json_response(self._snapshot())
+
+    async def _command(self, request: web.Request) -> web.Response:
+        try:
+            body = await request.json()
+            command = self._commands[body["command"]]
+        except (ValueError, KeyError, TypeError):
+            known = ", ".join(sorted(self._commands))
+            return web.json_response(
+                {"error": f"the body must be JSON with a known command ({known})"}, status=400
+            )
+        try:
+            return web.json_response(command(body))
+        except TradingError as error:
+            return web.json_response({"error": str(error)}, status=409)

@@ -1,0 +1,194 @@
+"""The one connection of a DatabaseManager: opened when needed, durable, dropped on trouble.
+
+Trouble with the storage becomes UnavailableError, one line with the fix, and the connection is
+dropped; the next session opens it anew, so a healed database is simply used again.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import peewee
+import psycopg
+from peewee import PostgresqlDatabase, SqliteDatabase
+
+from actors.edges.migrations import VERSION, check_version, migrate, version_of
+from core.errors import ConfigurationError, UnavailableError
+
+_MEMORY = ":memory:"
+_BUSY_TIMEOUT_S = 2.0  # longer would hold up the journal, and with it nothing but entries
+_CONNECT_TIMEOUT_S = 5
+
+_ROW_FAULTS = (peewee.IntegrityError, peewee.DataError, peewee.ProgrammingError)
+_TROUBLE = (peewee.PeeweeException, sqlite3.Error, psycopg.Error, OSError)
+
+# What the driver's words mean for the operator, first match wins.
+_FIXES = (
+    ("locked", "stop the other program that writes to it, then try again"),
+    ("disk is full", "free disk space; trading resumes by itself"),
+    ("no space left", "free disk space on the server; trading resumes by itself"),
+    ("malformed", "put a backup in its place, or move it away: the venue is the truth"),
+    ("not a database", "point DB_FILE at a database, or move that file away"),
+    ("readonly", "make the file and its folder writable"),
+    ("removed", "put the file back, or restart the bot to begin a new one from the venue"),
+    ("unable to open", "make the folder exist and writable, or change DB_FILE"),
+    ("password", "correct user and password in DB_FILE"),
+    ("no such table", "run the bot once: it creates the tables"),
+)
+
+
+class Connection:
+    """One connection to `db_file`, a path or a `postgresql://` URL; `where` names it in messages.
+
+    Safe to use from any thread, one session at a time.
+    """
+
+    def __init__(self, db_file: str, *, read_only: bool) -> None:
+        self.read_only = read_only
+        self.where = _without_password(db_file) if "://" in db_file else db_file
+        self._url = db_file
+        self._path = None if "://" in db_file or db_file == _MEMORY else Path(db_file).absolute()
+        self._database: SqliteDatabase | PostgresqlDatabase | None = None
+        self._known = False  # the schema was seen: reopening must find the same database
+        self._file_id: tuple[int, int] | None = None
+        self._lock = threading.RLock()
+        self._inside = False
+
+    def close(self) -> None:
+        """Move the write-ahead log into the file and close; harmless when closed already."""
+        with self._lock:
+            database = self._database
+            if database is None:
+                return
+            if isinstance(database, SqliteDatabase) and not self.read_only:
+                with suppress(peewee.DatabaseError):  # a reader may hold it up: the log stays valid
+                    database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._drop()
+
+    @contextmanager
+    def session(self) -> Iterator[SqliteDatabase | PostgresqlDatabase]:
+        """Hold the connection in one transaction, committed at the end; nested use joins it."""
+        with self._lock:
+            if self._inside:
+                assert self._database is not None, "a joined session is open"
+                yield self._database
+                return
+            self._inside = True
+            try:
+                database = self._opened()
+                with database.transaction():
+                    yield database
+            except _ROW_FAULTS:
+                raise
+            except _TROUBLE as error:
+                self._drop()
+                raise self._unavailable(error) from error
+            finally:
+                self._inside = False
+
+    def _opened(self) -> SqliteDatabase | PostgresqlDatabase:
+        """Return the open connection to the database that was opened first, and no other."""
+        if self._database is not None:
+            self._check_still_there()
+            return self._database
+        database = self._built()
+        database.connect()
+        try:
+            self._check_or_migrate(database)
+        except BaseException:
+            database.close()
+            raise
+        self._database, self._known = database, True
+        self._file_id = None if self._path is None else _file_id(self._path)
+        return database
+
+    def _built(self) -> SqliteDatabase | PostgresqlDatabase:
+        plain = {"thread_safe": False, "autoconnect": False}
+        if "://" in self._url:
+            scheme, _, rest = self._url.partition("://")
+            if scheme not in {"postgresql", "postgres"}:
+                raise ConfigurationError(
+                    f"DB_FILE {self.where} is no known kind of database. "
+                    "Fix: give a file path or a postgresql:// URL."
+                )
+            mode = "on" if self.read_only else "off"
+            return PostgresqlDatabase(
+                f"postgresql://{rest}",
+                prefer_psycopg3=True,
+                connect_timeout=_CONNECT_TIMEOUT_S,
+                options="-c synchronous_commit=on -c timezone=UTC "
+                f"-c lock_timeout={_BUSY_TIMEOUT_S:.0f}s -c default_transaction_read_only={mode}",
+                **plain,
+            )
+        # A database that was there and is gone must not come back empty: no `rwc` from then on.
+        mode = "ro" if self.read_only else "rw" if self._known else "rwc"
+        pragmas = {} if self.read_only else {"journal_mode": "wal", "synchronous": "full"}
+        return SqliteDatabase(
+            _MEMORY if self._path is None else f"{self._path.as_uri()}?mode={mode}",
+            uri=self._path is not None,
+            pragmas=pragmas,
+            timeout=_BUSY_TIMEOUT_S,
+            lock_type=None if self.read_only else "IMMEDIATE",
+            check_same_thread=False,
+            **plain,
+        )
+
+    def _check_or_migrate(self, database: SqliteDatabase | PostgresqlDatabase) -> None:
+        found = version_of(database)
+        if self._known and found == 0:
+            raise FileNotFoundError("its tables were removed while in use")
+        if not self.read_only:
+            if isinstance(database, SqliteDatabase):
+                _check_intact(database)
+            migrate(database, self.where)
+            return
+        check_version(found, self.where)
+        if found < VERSION:
+            raise ConfigurationError(
+                f"DB_FILE {self.where} has schema {found}, this program reads {VERSION}. "
+                "Fix: run the bot once: it brings the database up to date."
+            )
+
+    def _check_still_there(self) -> None:
+        """Refuse to commit into a file that was deleted or swapped: nobody would find the rows."""
+        if self._path is not None and _file_id(self._path) != self._file_id:
+            raise FileNotFoundError(f"{self._path.name} was removed or replaced while in use")
+
+    def _drop(self) -> None:
+        database, self._database = self._database, None
+        if database is not None:
+            with suppress(*_TROUBLE):
+                database.close()
+
+    def _unavailable(self, error: BaseException) -> UnavailableError:
+        words = str(error.args[-1] if error.args else error).strip().partition("\n")[0]
+        fallback = (
+            "make the database server reachable, or correct DB_FILE"
+            if "://" in self._url
+            else "make the file readable and writable, or change DB_FILE"
+        )
+        fix = next((fix for sign, fix in _FIXES if sign in words.lower()), fallback)
+        return UnavailableError(f"DB_FILE {self.where} cannot be used ({words}). Fix: {fix}.")
+
+
+def _check_intact(database: SqliteDatabase) -> None:
+    verdict = database.execute_sql("PRAGMA quick_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(f"database disk image is malformed: {verdict}")
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    with suppress(FileNotFoundError):
+        found = os.stat(path)  # noqa: PTH116 - on every commit; Path.stat costs three times that
+        return found.st_dev, found.st_ino
+    return None
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}@{host}" if user else host))

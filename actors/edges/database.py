@@ -1,0 +1,316 @@
+"""The one door to the database: SQLite by path, PostgreSQL by URL.
+
+One connection writes and every commit is durable when the call returns (SQLite: WAL with
+`synchronous=FULL`; PostgreSQL: `synchronous_commit=on`).  Other processes open the same database
+with `read_only=True`.  Trouble with the storage is `UnavailableError`, one line with the fix
+(`actors/edges/connection.py`).  What is wrong with a row itself (a constraint) is a bug and stays
+peewee's error.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import peewee
+from peewee import Database, DateTimeField, DoubleField, Model
+
+from actors.edges.connection import Connection
+from actors.edges.recovery import read_book
+from actors.edges.tables import (
+    AccountRow,
+    BotState,
+    DayRow,
+    Epoch,
+    Order,
+    Trade,
+    columns_of,
+    insertion,
+    parameters,
+    required_of,
+    statement,
+)
+from core.clock import Moment
+from core.errors import ConfigurationError
+from core.messages import RecoveredBook
+from core.persistence.facts import statuses_beyond
+from core.persistence.rows import Operation, Value, Write, utc_text
+
+_OPEN_STATUSES = ("NEW", "PARTIALLY_FILLED")
+_UNIX_DAY_0 = date(1970, 1, 1)
+_STAMP = "%Y-%m-%d %H:%M:%S.%f"
+
+
+class DatabaseManager:
+    """Stores what the bot did and knows; safe to call from any thread, one caller at a time.
+
+    `db_file` is a path or a `postgresql://` URL.  `read_only` opens an existing database and never
+    changes it.  `clock` stamps rows that bring no timestamp with venue time; without it they get
+    the database's own UTC time.
+    """
+
+    def __init__(
+        self,
+        db_file: str,
+        *,
+        read_only: bool = False,
+        clock: Callable[[], Moment] | None = None,
+    ) -> None:
+        self._connection = Connection(db_file, read_only=read_only)
+        self._clock = clock
+        self._statements: dict[object, str] = {}
+
+    # ------------------------------------------------------------ life
+    def initialize_database(self) -> None:
+        """Open the database, check it, and create or migrate its tables.
+
+        Any other method does this too when it is the first.  Raises UnavailableError when it cannot
+        be opened or is damaged, ConfigurationError when its schema is not this program's.
+        """
+        with self._connection.session():
+            pass
+
+    def close(self) -> None:
+        """Move the write-ahead log into the file and close; harmless when closed already."""
+        self._connection.close()
+
+    def begin_epoch(self, venue_id: str) -> int:
+        """Number this start of the bot, from 1, and bind the database to the venue's ledger.
+
+        `venue_id` names the ledger; the first one stays.  Raises ConfigurationError when the
+        database belongs to another: its journal would be read against the wrong account.
+        """
+        with self._connection.session() as database:
+            state = self.get_bot_state()
+            bound = state.get("venue_identity", venue_id)
+            if bound != venue_id:
+                raise ConfigurationError(
+                    f"DB_FILE {self._connection.where} belongs to the ledger {bound}, this venue "
+                    f"is {venue_id}. Fix: set DB_FILE or STATE_DIR to another place for this venue."
+                )
+            newest = Epoch.select(peewee.fn.MAX(Epoch.epoch)).scalar(database)
+            epoch = int(newest or 0) + 1
+            values = (("epoch", epoch), ("venue_id", venue_id), ("peak_equity", "0"))
+            self._write(
+                database,
+                Write(
+                    table="epochs",
+                    operation=Operation.INSERT,
+                    values=(*values, ("started_at", self._now_text(database))),
+                ),
+            )
+            self.update_bot_state({"venue_identity": venue_id, "epoch": epoch})
+        return epoch
+
+    def recover(self) -> RecoveredBook:
+        """Return what risk and execution start from; see `RecoveredBook`."""
+        with self._connection.session() as database:
+            return read_book(database)
+
+    # ------------------------------------------------------------ writing
+    def apply(self, writes: Iterable[Write]) -> None:
+        """Commit all writes in one durable transaction, or none of them.
+
+        Raises UnavailableError when the storage fails; handing in the same writes again is safe.
+        """
+        with self._connection.session() as database:
+            for write in writes:
+                match write.table:
+                    case "orders":
+                        self.store_order(dict(write.values))
+                    case "trades":
+                        self.store_trade(dict(write.values))
+                    case "account_snapshot":
+                        self.snapshot_account(dict(write.values))
+                    case _:
+                        self._write(database, write)
+
+    def store_order(self, order_data: Mapping[str, Any]) -> None:
+        """Store an order by its `order_id`; its row follows its life and never goes back in it.
+
+        Keys are columns of `orders`; `price` and `timestamp` may be missing.  Raises
+        ConfigurationError for an unknown or missing key, or a value of the wrong kind.
+        """
+        values = self._row("store_order", Order, order_data)
+        self._store(
+            Write(
+                table="orders",
+                operation=Operation.UPSERT,
+                values=values,
+                key=("order_id",),
+                unless=("status", statuses_beyond(str(order_data["status"]))),
+            )
+        )
+
+    def store_trade(self, trade_data: Mapping[str, Any]) -> None:
+        """Store a fill by its `trade_id`; one that is known already changes nothing.
+
+        Keys are columns of `trades`; money in quote, `pnl` before commission.  Raises as
+        `store_order`.
+        """
+        values = self._row("store_trade", Trade, trade_data)
+        self._store(Write(table="trades", operation=Operation.INSERT_NEW, values=values))
+
+    def snapshot_account(self, account_data: Mapping[str, Any]) -> None:
+        """Append the account's totals, in quote.  Keys are columns; raises as `store_order`."""
+        values = self._row("snapshot_account", AccountRow, account_data)
+        self._store(Write(table="account_snapshot", operation=Operation.INSERT, values=values))
+
+    def update_bot_state(self, state_data: Mapping[str, Any]) -> None:
+        """Keep each value under its key; other keys stay.
+
+        Strings, numbers, booleans, None, lists and dicts come back as they were.  Raises
+        ConfigurationError for a value that JSON cannot hold.
+        """
+        with self._connection.session() as database:
+            now = self._now_text(database)
+            for key, value in state_data.items():
+                values = (("key", str(key)), ("value", _encoded(key, value)), ("timestamp", now))
+                self._write(
+                    database,
+                    Write(
+                        table="bot_state",
+                        operation=Operation.UPSERT,
+                        values=values,
+                        key=("key",),
+                    ),
+                )
+
+    # ------------------------------------------------------------ reading
+    def get_bot_state(self) -> dict[str, Any]:
+        """Return every key with its value as it was given."""
+        with self._connection.session() as database:
+            rows = BotState.select(BotState.key, BotState.value).tuples().execute(database)
+            return {key: _decoded(value) for key, value in rows}
+
+    def get_open_orders(self) -> list[dict[str, Any]]:
+        """Return the orders that are NEW or PARTIALLY_FILLED, oldest first, by column name."""
+        with self._connection.session() as database:
+            query = Order.select().where(Order.status.in_(_OPEN_STATUSES)).order_by(Order.id)
+            rows = query.dicts().execute(database)
+            return [
+                {**row, "timestamp": row["timestamp"] and _stamp_text(row["timestamp"])}
+                for row in rows
+            ]
+
+    def get_daily_pnl(self, *, day: int | date | str | None = None) -> float:
+        """Return the sum of `trades.pnl` of one UTC day of the venue, in quote; 0.0 without trades.
+
+        The same figure as the specification's daily query: realised, before commission.  `day` is
+        days since 1970, a date or `YYYY-MM-DD`; by default the newest day of the day ledger, which
+        follows the venue's clock, else the current UTC date.
+        """
+        with self._connection.session() as database:
+            chosen = self._today(database) if day is None else _date_of(day)
+            # Days by their text: a stamp at midnight may lack its fraction, and still sorts after.
+            first, after = chosen.isoformat(), (chosen + timedelta(days=1)).isoformat()
+            total = (
+                Trade.select(peewee.fn.SUM(Trade.pnl))
+                .where(Trade.timestamp >= peewee.Value(first, converter=False))
+                .where(Trade.timestamp < peewee.Value(after, converter=False))
+                .scalar(database)
+            )
+            return float(total or 0.0)
+
+    # ------------------------------------------------------------ one write
+    def _store(self, write: Write) -> None:
+        with self._connection.session() as database:
+            self._write(database, write)
+
+    def _write(self, database: Database, write: Write) -> None:
+        """Execute one write inside the open session; statements are built once per shape."""
+        names = tuple(name for name, _ in write.values)
+        shape = (write.table, write.operation, names, write.unless and len(write.unless[1]))
+        sql = self._statements.get(shape)
+        if sql is None:
+            sql = self._statements[shape] = statement(write, database.param)
+        cursor = database.execute_sql(sql, parameters(write))
+        if write.operation is Operation.UPSERT and cursor.rowcount == 0:
+            # No such row, or one that is further in its life: then the key conflicts, and it stays.
+            values = [value for _, value in write.values]
+            database.execute_sql(insertion(write, database.param), values)
+
+    def _row(
+        self, method: str, model: type[Model], data: Mapping[str, Any]
+    ) -> tuple[tuple[str, Value], ...]:
+        """Check and convert a caller's row; the database numbers it and may stamp it."""
+        columns = columns_of(model)
+        for key in data:
+            if key not in columns:
+                raise ConfigurationError(
+                    f"{method}: unknown column {key!r}. Fix: use only {', '.join(columns[1:])}."
+                )
+        missing = [name for name in required_of(model) if data.get(name) is None]
+        if missing:
+            raise ConfigurationError(f"{method}: {missing[0]} is missing. Fix: give it a value.")
+        given = {name: data[name] for name in columns[1:] if data.get(name) is not None}
+        if "timestamp" not in given:
+            with self._connection.session() as database:
+                given["timestamp"] = self._now_text(database)
+        fields = model._meta.fields  # noqa: SLF001
+        return tuple(
+            (name, _converted(method, fields[name], given[name]) if name in given else None)
+            for name in columns[1:]
+        )
+
+    def _now_text(self, database: Database) -> str:
+        if self._clock is not None:
+            return utc_text(self._clock().venue_ns)
+        return _stamp_text(database.execute_sql("SELECT CURRENT_TIMESTAMP").fetchone()[0])
+
+    def _today(self, database: Database) -> date:
+        newest = DayRow.select(peewee.fn.MAX(DayRow.day)).scalar(database)
+        if newest is not None:
+            return _date_of(int(newest))
+        return _date_of(database.execute_sql("SELECT CURRENT_DATE").fetchone()[0])
+
+
+def _date_of(day: int | date | str) -> date:
+    if isinstance(day, datetime):
+        return day.date()
+    if isinstance(day, date):
+        return day
+    return _UNIX_DAY_0 + timedelta(days=day) if isinstance(day, int) else date.fromisoformat(day)
+
+
+def _stamp_text(value: datetime | str) -> str:
+    """Return a time as the tables' UTC text; a time without zone is UTC already."""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return (moment.astimezone(UTC) if moment.tzinfo else moment).strftime(_STAMP)
+
+
+def _converted(method: str, field: peewee.Field, value: Any) -> Value:
+    name = field.column_name
+    try:
+        if isinstance(field, DateTimeField):
+            return _stamp_text(value)
+        if not isinstance(field, DoubleField):
+            return str(value)
+        number = float(value)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ConfigurationError(
+            f"{method}: {name} cannot be {value!r}. Fix: give a number, for timestamp a UTC time."
+        ) from error
+    if not math.isfinite(number):
+        raise ConfigurationError(f"{method}: {name} is {value!r}. Fix: give a finite number.")
+    return number
+
+
+def _encoded(key: object, value: Any) -> str:
+    """Return a state value as text: a string as it is unless it reads as JSON, all else as JSON."""
+    if isinstance(value, str) and isinstance(_decoded(value), str) and not value.startswith('"'):
+        return str(value)
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"update_bot_state: {key} is {value!r}. Fix: give text, a number, a list or a dict."
+        ) from error
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,99 @@
+"""What the database knows at start, read back into messages."""
+
+from decimal import Decimal
+
+import peewee
+from peewee import Database
+
+from actors.edges.tables import BotState, DayRow, Epoch, FillRow, IntentRow
+from core.execution.order_life import ENDED
+from core.messages import DayLedger, Intent, Purpose, RecoveredBook, Side, StateChanged
+from core.persistence.book import BookedFill, NetPosition, net_positions
+from core.persistence.rows import intent_from_row, state_from_text
+
+_BRACKET = (Purpose.ENTRY, Purpose.STOP, Purpose.TARGET)
+
+
+def read_book(database: Database) -> RecoveredBook:
+    """Return the book as of the last commit; epoch 0 when none has begun."""
+    positions = {
+        symbol: position
+        for symbol, position in _positions(database).items()
+        if position.quantity != 0
+    }
+    newest = FillRow.select(FillRow.symbol, peewee.fn.MAX(FillRow.trade_id))
+    last_ids = newest.group_by(FillRow.symbol).order_by(FillRow.symbol).tuples()
+    epochs = tuple(Epoch.select(Epoch.epoch, Epoch.peak_equity).tuples().execute(database))
+    return RecoveredBook(
+        epoch=max((epoch for epoch, _ in epochs), default=0),
+        intents=_intents(database, tuple(positions)),
+        positions=tuple((symbol, held.quantity) for symbol, held in positions.items()),
+        entry_prices=tuple((symbol, held.entry_price) for symbol, held in positions.items()),
+        last_trade_ids=tuple(
+            (symbol, int(number)) for symbol, number in last_ids.execute(database)
+        ),
+        day=_day(database),
+        state=_state(database),
+        peak_equity=max((Decimal(peak) for _, peak in epochs), default=Decimal(0)),
+    )
+
+
+def _positions(database: Database) -> dict[str, NetPosition]:
+    query = FillRow.select(
+        FillRow.symbol,
+        FillRow.trade_id,
+        FillRow.purpose,
+        FillRow.side,
+        FillRow.quantity,
+        FillRow.price,
+    )
+    return net_positions(
+        BookedFill(
+            symbol=symbol,
+            trade_id=trade_id,
+            ours=purpose is not None,
+            side=Side(side),
+            quantity=Decimal(quantity),
+            price=Decimal(price),
+        )
+        for symbol, trade_id, purpose, side, quantity, price in query.tuples().execute(database)
+    )
+
+
+def _intents(database: Database, held: tuple[str, ...]) -> tuple[tuple[Intent, str], ...]:
+    """Return the intents still open and the newest bracket of each symbol held, oldest first."""
+    # Literally the words of the partial index, so that it is used.
+    ended = ", ".join(f"'{state}'" for state in sorted(ENDED))
+    open_rows = IntentRow.select().where(peewee.SQL(f"state NOT IN ({ended})"))
+    rows = {row["id"]: row for row in open_rows.dicts().execute(database)}
+    for symbol in held:
+        for purpose in _BRACKET:
+            newest = (
+                IntentRow.select()
+                .where((IntentRow.symbol == symbol) & (IntentRow.purpose == purpose.value))
+                .order_by(IntentRow.id.desc())
+                .limit(1)
+            )
+            rows.update((row["id"], row) for row in newest.dicts().execute(database))
+    return tuple((intent_from_row(rows[id_]), rows[id_]["state"]) for id_ in sorted(rows))
+
+
+def _day(database: Database) -> DayLedger | None:
+    newest = DayRow.select().order_by(DayRow.day.desc()).limit(1)
+    for row in newest.dicts().execute(database):
+        return DayLedger(
+            day=row["day"],
+            equity_start=Decimal(row["equity_start"]),
+            realized=Decimal(row["realized"]),
+            fees=Decimal(row["fees"]),
+            funding=Decimal(row["funding"]),
+            entries=row["entries"],
+            halted=bool(row["halted"]),
+        )
+    return None
+
+
+def _state(database: Database) -> StateChanged | None:
+    query = BotState.select(BotState.value).where(BotState.key == "trading_state")
+    text = query.scalar(database)
+    return None if text is None else state_from_text(text)

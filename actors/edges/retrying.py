@@ -1,0 +1,90 @@
+"""Which requests are repeated, how often, and when the venue wants silence.
+
+Reads are repeated after anything that may pass; protective orders only when they certainly did not
+happen; entries never come here.  Pauses double from RETRY_DELAY, and never end before the silence
+that the venue asked for (429, 418).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import tenacity
+
+from actors.edges.binance_client import Problem, problem
+from config import Config
+from core.execution.classify import Action, Verdict
+
+_PAUSE_MAX_S = 30.0
+_PATIENCE_S = 60.0  # a longer silence is reported at once instead of being sat out
+_READS_AT_ONCE = 8
+
+Call = Callable[[], Awaitable[Any]]
+
+
+class QuietError(Exception):
+    """The venue asked for a longer silence than a request may wait; nothing was sent."""
+
+
+class Retrying:
+    """Repeats requests by the settings MAX_RETRIES and RETRY_DELAY; used inside one loop.
+
+    `resync_clock` is awaited when the venue refuses a stamp.
+    """
+
+    def __init__(self, config: Config, resync_clock: Callable[[], Awaitable[None]]) -> None:
+        self._attempts = 1 + config.MAX_RETRIES
+        self._delay_s = config.RETRY_DELAY
+        self._resync_clock = resync_clock
+        self._reads = asyncio.Semaphore(_READS_AT_ONCE)
+        self._quiet_until = 0.0  # loop time
+
+    @property
+    def quiet_s(self) -> float:
+        """Return how long the venue still wants silence, seconds."""
+        return max(0.0, self._quiet_until - asyncio.get_running_loop().time())
+
+    async def read(self, call: Call) -> Any:
+        """Return the answer of a read, repeating it; raises the last error."""
+        async with self._reads:
+            return await self._repeated(call, lambda verdict: verdict.readable_again)
+
+    async def protect(self, call: Call) -> Any:
+        """Return the answer of a protective order or a cancel; raises the last error."""
+        return await self._repeated(call, lambda verdict: verdict.repeatable)
+
+    async def once(self, call: Call) -> Any:
+        """Return the answer of one single attempt; raises its error."""
+        try:
+            return await call()
+        except Exception as error:
+            await self._learn(problem(error))
+            raise
+
+    async def _repeated(self, call: Call, again: Callable[[Verdict], bool]) -> Any:
+        retrying = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(self._attempts),
+            wait=tenacity.wait_exponential(multiplier=self._delay_s, max=_PAUSE_MAX_S),
+            retry=tenacity.retry_if_exception(
+                lambda error: (
+                    isinstance(error, Exception)
+                    and not isinstance(error, QuietError)
+                    and again(problem(error).verdict)
+                )
+            ),
+            reraise=True,
+        )
+        return await retrying(self._after_quiet, call)
+
+    async def _after_quiet(self, call: Call) -> Any:
+        if self.quiet_s > _PATIENCE_S:
+            raise QuietError(f"the venue wants silence for {self.quiet_s:.0f} s more")
+        await asyncio.sleep(self.quiet_s)
+        return await self.once(call)
+
+    async def _learn(self, found: Problem) -> None:
+        if found.quiet_s:
+            until = asyncio.get_running_loop().time() + found.quiet_s
+            self._quiet_until = max(self._quiet_until, until)
+        if found.verdict.action is Action.RESYNC_CLOCK:
+            await self._resync_clock()

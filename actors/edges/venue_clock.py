@@ -1,0 +1,91 @@
+"""Keeps the clock on the venue's time: by anchor and speed on the embedded venue, else by offset.
+
+The offset is half way through the quickest of a few `GET time`; its error is at most half of that
+request's duration.  python-binance stamps requests with the wall plus `timestamp_offset`, which is
+kept in step here (0 on the embedded venue: that one accepts wall stamps at any speed).
+"""
+
+import asyncio
+import time
+from typing import Any
+
+import orjson
+
+from actors.edges.binance_client import VenueClient
+from actors.edges.system_clock import JUMP_NS, SystemClock
+from core.clock import NS_PER_MS
+
+_SAMPLES = 3
+_PERIOD_S = 10.0
+_REREAD_S = 1.0
+
+
+class VenueClock:
+    """Measures the venue's time and moves the anchor of `clock`; used inside the gateway's loop.
+
+    `embedded` is the address of the embedded venue, empty for the others.
+    """
+
+    def __init__(
+        self, clock: SystemClock, *, clients: tuple[VenueClient, ...], embedded: str
+    ) -> None:
+        self._clock = clock
+        self._clients = clients
+        self._embedded = embedded
+        self._wanted = asyncio.Event()
+
+    async def measure(self) -> None:
+        """Measure once; raises what the request raises."""
+        if self._embedded:
+            health = await self.health()
+            self._clock.anchor(
+                venue_ns=health["anchor_venue_ms"] * NS_PER_MS,
+                wall_ns=health["anchor_wall_ms"] * NS_PER_MS,
+                speed=health["speed"],
+            )
+            return
+        samples = [await self._sample() for _ in range(_SAMPLES)]
+        _, wall_ns, venue_ns = min(samples)
+        self._clock.anchor(venue_ns=venue_ns, wall_ns=wall_ns)
+        for client in self._clients:
+            client.timestamp_offset = (venue_ns - wall_ns) // NS_PER_MS
+
+    async def health(self) -> dict[str, Any]:
+        """Return `/sim/health` of the embedded venue."""
+        client = self._clients[0]
+        async with client.session.get(
+            f"{self._embedded}/sim/health", timeout=client.REQUEST_TIMEOUT
+        ) as response:
+            response.raise_for_status()
+            answer: dict[str, Any] = orjson.loads(await response.read())
+            return answer
+
+    def witness(self, event_ns: int) -> None:
+        """Note the stamp of a fresh event: one from far away means that the venue's time jumped."""
+        now = self._clock.now()
+        if abs(now.venue_ns - event_ns) > JUMP_NS * (1 + 5 * now.speed):
+            self._wanted.set()
+
+    async def keep(self) -> None:
+        """Measure again every few seconds, and at once after a jump, until cancelled."""
+        while True:
+            self._wanted.clear()
+            try:
+                async with asyncio.timeout(_PERIOD_S):
+                    await self._wanted.wait()
+            except TimeoutError:
+                pass
+            try:
+                await self.measure()
+            except Exception:  # noqa: BLE001 - the streams tell that the venue is away
+                continue
+            finally:
+                await asyncio.sleep(_REREAD_S)
+
+    async def _sample(self) -> tuple[int, int, int]:
+        began_ns, mono_ns = time.time_ns(), time.monotonic_ns()
+        answer = await self._clients[0].futures_time()
+        took_ns = time.monotonic_ns() - mono_ns
+        # The venue cuts its stamp to milliseconds: half of one is the best guess of the rest.
+        venue_ns = int(answer["serverTime"]) * NS_PER_MS + NS_PER_MS // 2
+        return took_ns, began_ns + took_ns // 2, venue_ns

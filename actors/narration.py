@@ -1,0 +1,114 @@
+"""What a person reads in the log, message by message: the specification's lines, and a few more.
+
+One function, from a message to its lines, so that the whole narrative stands in one place.  Each
+line is (level, module, text).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from core import messages as m
+from core.execution.classify import remedy
+from core.messages import Purpose
+
+Line = tuple[str, str, str]
+
+_CLOSINGS = {
+    Purpose.STOP: "stop filled",
+    Purpose.TARGET: "target filled",
+    Purpose.EXIT: "closed at market",
+}
+_BAD_STATES = ("REJECTED", "UNKNOWN", "ABSENT", "NOT_SENT")
+
+
+def narrate(message: Any) -> Iterator[Line]:
+    """Yield the log lines of a message an actor sent; most messages have none."""
+    match message:
+        case m.SignalComputed():
+            yield from _signal(message)
+        case m.Decision(approved=True):
+            yield "DEBUG", "risk", f"[{message.symbol}] approved {message.quantity:f}"
+        case m.Decision():
+            yield "DEBUG", "risk", f"[{message.symbol}] refused, {message.reason}"
+        case m.FillBooked():
+            yield from _fill(message)
+        case m.PositionChanged(stop_price=stop, target_price=target) if stop and target:
+            yield (
+                "INFO",
+                "execution",
+                f"[{message.symbol}] Stop orders placed - SL: {stop:f}, TP: {target:f}",
+            )
+        case m.IntentMoved(state=state) if state in _BAD_STATES:
+            hint = remedy(message.reason)
+            fix = f". Fix: {hint}" if hint else ""
+            yield "WARNING", "execution", f"{message.client_id} {state}: {message.reason}{fix}"
+        case m.Reconciled():
+            yield from _reconciled(message)
+        case m.StateChanged():
+            yield "WARNING", "risk", f"{message.state}: {message.reason}"
+        case m.StreamDown():
+            yield "WARNING", "feed", f"{message.stream} stream down: {message.reason}"
+        case m.StreamUp(connection=connection) if connection > 1:
+            yield "INFO", "feed", f"{message.stream} stream up again (connection {connection})"
+        case m.ActorEvent(event="started", generation=1):
+            yield "DEBUG", "supervisor", f"{message.name} started"
+        case m.ActorEvent(event="started"):
+            yield "INFO", "supervisor", f"{message.name} restarted, generation {message.generation}"
+        case m.ActorEvent():
+            yield "ERROR", "supervisor", f"{message.name} {message.event}: {message.detail}"
+        case m.StorageFailed():
+            yield "ERROR", "persistence", message.reason
+        case _:
+            return
+
+
+def _signal(signal: m.SignalComputed) -> Iterator[Line]:
+    level = "DEBUG" if signal.signal == "HOLD" else "INFO"
+    technical = dict(signal.technical)
+    yield (
+        level,
+        "symbol",
+        f"[{signal.symbol}] Price: {signal.price:,.2f}, Signal: {signal.signal}, "
+        f"Strength: {signal.strength:.2f}",
+    )
+    confidence = "none (technical-only)"
+    if signal.confidence is not None:
+        confidence = f"{signal.confidence:.2%}"
+    yield (
+        level,
+        "symbol",
+        f"[{signal.symbol}] ML Prediction: {signal.prediction:.4f}, Confidence: {confidence}",
+    )
+    if technical:
+        yield (
+            level,
+            "symbol",
+            f"[{signal.symbol}] Technical signals - EMA: {technical.get('ema_signal', 0.0):.2f}, "
+            f"RSI: {technical.get('rsi_signal', 0.0):.2f}, "
+            f"BB: {technical.get('bb_signal', 0.0):.2f}",
+        )
+
+
+def _fill(fill: m.FillBooked) -> Iterator[Line]:
+    head = f"[{fill.symbol}]"
+    if fill.purpose is Purpose.ENTRY:
+        text = f"{head} {fill.side} order placed: {fill.quantity:f} @ {fill.price:f}"
+    elif fill.purpose is not None:
+        text = (
+            f"{head} {_CLOSINGS[fill.purpose]}: {fill.quantity:f} @ {fill.price:f}, "
+            f"P&L {fill.realized_pnl:+.2f} USDT before fees"
+        )
+    else:
+        text = f"{head} foreign fill: {fill.side} {fill.quantity:f} @ {fill.price:f}"
+    yield "INFO", "execution", text
+
+
+def _reconciled(done: m.Reconciled) -> Iterator[Line]:
+    for line in done.report:
+        yield "INFO", "reconcile", line
+    yield (
+        "INFO",
+        "reconcile",
+        f"book and venue agree ({done.reason}); foreign: {done.foreign_positions} positions, "
+        f"{done.foreign_orders} orders",
+    )

@@ -1,0 +1,76 @@
+"""The seam between actors and time: who runs them, and who wakes them later.
+
+`Threads` is the live one: pykka's threads and one timer thread.  A second runtime, all actors on
+one thread in seeded order under a virtual clock, fits behind the same three calls.
+"""
+
+import heapq
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+
+class Runtime(Protocol):
+    """Starts actors and keeps appointments."""
+
+    def spawn(self, start: Callable[[], Any]) -> None:
+        """Bring an actor to life; raises what its constructor or thread start raises."""
+        ...
+
+    def later(self, delay_s: float, action: Callable[[], None]) -> None:
+        """Call `action` once, after `delay_s` wall seconds."""
+        ...
+
+    def every(self, period_s: float, action: Callable[[], None]) -> None:
+        """Call `action` again and again, every `period_s` wall seconds."""
+        ...
+
+
+class Threads:
+    """One thread an actor, one for all timers.  Actions must be quick: they send messages."""
+
+    def __init__(self) -> None:
+        self._due: list[tuple[float, int, float, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._changed = threading.Condition()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="timers", daemon=True)
+        self._thread.start()
+
+    def spawn(self, start: Callable[[], Any]) -> None:
+        """Start a pykka actor on a thread of its own."""
+        start()
+
+    def later(self, delay_s: float, action: Callable[[], None]) -> None:
+        """Call `action` once, after `delay_s` wall seconds."""
+        self._schedule(time.monotonic() + delay_s, 0.0, action)
+
+    def every(self, period_s: float, action: Callable[[], None]) -> None:
+        """Call `action` every `period_s` wall seconds; a late one is not made up for."""
+        self._schedule(time.monotonic() + period_s, period_s, action)
+
+    def stop(self) -> None:
+        """Keep no further appointments."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+
+    def _schedule(self, at: float, period_s: float, action: Callable[[], None]) -> None:
+        with self._changed:
+            heapq.heappush(self._due, (at, next(self._order), period_s, action))
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._stopped and (not self._due or self._due[0][0] > time.monotonic()):
+                    wait_s = self._due[0][0] - time.monotonic() if self._due else None
+                    self._changed.wait(wait_s)
+                if self._stopped:
+                    return
+                _, _, period_s, action = heapq.heappop(self._due)
+            action()
+            if period_s:
+                self._schedule(time.monotonic() + period_s, period_s, action)

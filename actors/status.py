@@ -1,0 +1,123 @@
+"""What the bot says of itself when asked: the snapshot of `run.py status` and the control API."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from actors.directory import Directory
+from actors.supervisor import SupervisorActor, describe
+from core.clock import NS_PER_DAY, NS_PER_S
+from core.messages import PositionChanged
+from core.risk.machine import RiskMachine
+from core.symbol.machine import SymbolMachine
+
+
+def snapshot(
+    *,
+    mode: str,
+    supervisor: SupervisorActor,
+    risk: RiskMachine | None,
+    symbols: Mapping[str, SymbolMachine],
+    directory: Directory,
+) -> dict[str, Any]:
+    """Return the JSON shape of the design's section 3; amounts are floats in the quote asset.
+
+    Reads the machines from another thread: single values are whole, but two of them may be a
+    message apart.
+    """
+    actors = describe(list(supervisor.children.values()), directory)
+    rows = {row["name"]: row for row in actors}
+    answer: dict[str, Any] = {
+        "state": "STARTING",
+        "mode": mode,
+        "equity": None,
+        "day_pnl": None,
+        "day_limit": None,
+        "reason": "",
+        "next_day_in_s": None,
+        "positions": [],
+        "symbols": {},
+        "actors": actors,
+        "messages": {
+            "sent": directory.tracer.sent_count,
+            "ended": directory.tracer.ended_count,
+        },
+    }
+    for symbol, machine in list(symbols.items()):
+        row = rows.get(f"symbol/{symbol}", {})
+        answer["symbols"][symbol] = {
+            "state": row.get("state", "down"),
+            "generation": row.get("generation", 0),
+            "restarts": row.get("restarts", 0),
+            "mailbox": row.get("mailbox", 0),
+            "last_kline_close": machine.last_close_ms,
+            "last_signal": machine.last_reason,
+        }
+    if risk is not None:
+        _add_risk(answer, risk, directory)
+    return answer
+
+
+def _add_risk(answer: dict[str, Any], risk: RiskMachine, directory: Directory) -> None:
+    book, now = risk.book, directory.clock.now()
+    equity = book.equity()
+    answer |= {
+        "state": risk.trading_state.value,
+        "equity": _number(equity),
+        "day_pnl": _number(book.day_pnl()) if book.day is not None else None,
+        "day_limit": _number(risk.day_limit()) if book.day is not None else None,
+        "reason": risk.state.reason if risk.state is not None else "",
+        "positions": [
+            _position(p, book.mark_of(p.symbol, p.entry_price))
+            for p in list(book.positions.values())
+            if p.quantity
+        ],
+    }
+    if now.speed > 0:
+        left_ns = NS_PER_DAY - now.venue_ns % NS_PER_DAY
+        answer["next_day_in_s"] = round(left_ns / NS_PER_S / now.speed, 1)
+    for symbol, decision in list(risk.last_decision.items()):
+        if symbol in answer["symbols"]:
+            answer["symbols"][symbol]["last_decision"] = decision.reason or decision.reason_code
+
+
+def _position(position: PositionChanged, mark: Decimal) -> dict[str, Any]:
+    return {
+        "symbol": position.symbol,
+        "side": "BUY" if position.quantity > 0 else "SELL",
+        "quantity": float(abs(position.quantity)),
+        "entry_price": float(position.entry_price),
+        "mark_price": float(mark),
+        "unrealized_pnl": float(position.quantity * (mark - position.entry_price)),
+        "stop": _number(position.stop_price),
+        "target": _number(position.target_price),
+        "foreign": position.foreign,
+    }
+
+
+def _number(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def headline(status: dict[str, Any]) -> str:
+    """Return one line for the log: money, slots, and what each symbol waits for."""
+    if status["equity"] is None:
+        return f"{status['state']}: waiting for the account"
+    head = f"{status['state']} equity {status['equity']:,.2f} USDT, day P&L {status['day_pnl'] or 0:+,.2f}"
+    if status["day_limit"]:
+        head += f" of -{status['day_limit']:,.2f}"
+    if status["state"] == "HALTED":
+        return f"{head}; {status['reason']}; next venue day in {status['next_day_in_s']:.0f} s"
+    held = {p["symbol"]: p for p in status["positions"]}
+    parts = []
+    for symbol, row in status["symbols"].items():
+        if symbol in held:
+            p = held[symbol]
+            parts.append(f"{symbol} {p['side']} {p['unrealized_pnl']:+.2f}")
+        elif row["state"] != "up":
+            parts.append(f"{symbol} {row['state']}")
+        else:
+            parts.append(
+                f"{symbol} flat ({row.get('last_signal') or row.get('last_decision', 'warming up')})"
+            )
+    return f"{head} | {', '.join(parts)}"

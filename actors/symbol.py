@@ -1,0 +1,39 @@
+"""SymbolActor."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from actors.trading_actor import ActorContext, TradingActor
+from core.symbol.machine import SymbolMachine
+
+
+class SymbolActor(TradingActor):
+    """One symbol's data and strategy.
+
+    State:  its closed candles, its strategy.
+    In:     ClosedKline, KlineHistory, Resync, CrashNow
+    Out:    FetchHistory, SignalComputed, Proposal, ExitProposal
+    If it dies: a successor fetches the history again; other symbols do not notice, and its
+    position keeps its stop on the venue.
+    """
+
+    def __init__(
+        self,
+        context: ActorContext,
+        build: Callable[[int], SymbolMachine],
+        publish: Callable[[SymbolMachine], None],
+    ) -> None:
+        super().__init__(context)
+        self._build = build
+        self._publish = publish
+        self.machine: SymbolMachine
+
+    def start_up(self) -> Iterable[Any]:
+        """Build strategy and buffer in this thread, so that a failure is this actor's own."""
+        self.machine = self._build(self.context.generation)
+        self._publish(self.machine)
+        return self.machine.start(self.context.directory.clock.now())
+
+    def handle(self, message: Any) -> Iterable[Any]:
+        """Let the machine decide."""
+        return self.machine.handle(message, self.context.directory.clock.now())

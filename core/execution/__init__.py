@@ -1,0 +1,1 @@
+"""From an approval to a protected position, and back to flat."""

@@ -1,0 +1,102 @@
+"""One symbol's trade while it lives: entry, position, stop, target, exit."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+from core.messages import Intent, Purpose, Side
+
+ZERO = Decimal(0)
+
+
+class Phase(StrEnum):
+    """Where a bracket stands.
+
+    RECORDING -> SENT -> OPEN -> PROTECTED -> CLOSING -> gone; UNKNOWN branches off SENT.
+    """
+
+    RECORDING = "recording"  # the journal row is being committed
+    SENT = "sent"  # the entry is on its way
+    UNKNOWN = "unknown"  # the entry may or may not exist
+    OPEN = "open"  # a position without a confirmed stop
+    PROTECTED = "protected"  # the stop is live on the venue
+    CLOSING = "closing"  # flattening, or flat and waiting for its orders to be gone
+
+
+class LegState(StrEnum):
+    """Where a stop or target stands."""
+
+    SENT = "sent"
+    LIVE = "live"
+    GONE = "gone"
+
+
+@dataclass(slots=True)
+class Leg:
+    """A protective conditional order."""
+
+    client_id: str
+    purpose: Purpose
+    trigger_price: Decimal
+    attempt: int
+    state: LegState = LegState.SENT
+    asked_gone_wall_ns: int = 0  # when its cancel was last asked for
+
+
+@dataclass(slots=True)
+class Bracket:
+    """State of one trade.  Quantities in base units; `quantity` is the signed position."""
+
+    symbol: str
+    proposal_id: str
+    side: Side  # of the entry
+    entry: Intent | None  # None: adopted without its journal row
+    stop_pct: Decimal
+    target_pct: Decimal
+    phase: Phase
+    since_wall_ns: int  # when this phase began
+    executed: Decimal = ZERO  # of the entry, as the venue answered
+    quantity: Decimal = ZERO  # from booked fills
+    entry_price: Decimal = ZERO
+    opened: bool = False  # a fill was booked: from now on quantity 0 means closed
+    told: tuple[object, ...] = ()  # what the others were last told of it
+    naked_since_wall_ns: int = 0  # first word of a fill; 0 while protected or flat
+    price_asked: bool = False
+    legs: dict[Purpose, Leg] = field(default_factory=dict)
+    exit_attempt: int = 0
+    exit_due_wall_ns: int = 0  # when the next exit may be sent; 0: one is on its way
+    queries: int = 0
+    not_found: int = 0
+    query_due_wall_ns: int = 0
+
+    @property
+    def stop(self) -> Leg | None:
+        """Return the current stop."""
+        return self.legs.get(Purpose.STOP)
+
+    @property
+    def target(self) -> Leg | None:
+        """Return the current target."""
+        return self.legs.get(Purpose.TARGET)
+
+    def leg_of(self, client_id: str) -> Leg | None:
+        """Return the leg with this client id."""
+        return next((leg for leg in self.legs.values() if leg.client_id == client_id), None)
+
+    def live_price(self, purpose: Purpose) -> Decimal | None:
+        """Return the trigger price of a leg that is live on the venue."""
+        leg = self.legs.get(purpose)
+        return leg.trigger_price if leg is not None and leg.state is LegState.LIVE else None
+
+    def enter(self, phase: Phase, wall_ns: int) -> None:
+        """Move to another phase."""
+        self.phase = phase
+        self.since_wall_ns = wall_ns
+
+    def flat(self) -> bool:
+        """Tell whether its position was opened and is closed again."""
+        return self.opened and self.quantity == ZERO
+
+    def finished(self) -> bool:
+        """Tell whether it is flat and all its orders are gone: the symbol may trade again."""
+        return self.flat() and all(leg.state is LegState.GONE for leg in self.legs.values())

@@ -1,0 +1,71 @@
+"""What we hold by our own fills, each counted once."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from core.messages import Side
+
+ZERO = Decimal(0)
+_IDS_KEPT = 2_000
+
+
+@dataclass(slots=True)
+class Holding:
+    """Net position of one symbol: signed quantity and average entry price."""
+
+    quantity: Decimal = ZERO
+    entry_price: Decimal = ZERO
+
+    def apply(self, side: Side, quantity: Decimal, price: Decimal) -> None:
+        """Book a fill: averaged when it adds, unchanged entry when it reduces, new when it flips.
+
+        Source: the venue's rule for one-way positions (venue reference, section 11).
+        """
+        signed = side.sign * quantity
+        before, after = self.quantity, self.quantity + signed
+        if before * signed >= ZERO:
+            cost = abs(before) * self.entry_price + quantity * price
+            self.entry_price = cost / abs(after)
+        elif before * after < ZERO:
+            self.entry_price = price
+        if after == ZERO:
+            self.entry_price = ZERO
+        self.quantity = after
+
+
+@dataclass(slots=True)
+class Holdings:
+    """All symbols, and which trades are counted already."""
+
+    by_symbol: dict[str, Holding] = field(default_factory=dict)
+    newest_trade: dict[str, int] = field(default_factory=dict)
+    _counted: dict[str, dict[int, None]] = field(default_factory=dict)
+    _floor: dict[str, int] = field(default_factory=dict)  # all ids up to here are counted
+
+    def of(self, symbol: str) -> Holding:
+        """Return the holding of a symbol, flat if it never traded."""
+        return self.by_symbol.setdefault(symbol, Holding())
+
+    def restore(
+        self, symbol: str, quantity: Decimal, entry_price: Decimal, newest_trade: int
+    ) -> None:
+        """Start from what the database holds; trades up to `newest_trade` are in it."""
+        self.by_symbol[symbol] = Holding(quantity, entry_price)
+        self.newest_trade[symbol] = self._floor[symbol] = newest_trade
+        self._counted[symbol] = {}
+
+    def count(self, symbol: str, trade_id: int) -> bool:
+        """Mark a trade as counted; False if it was counted before.
+
+        The venue numbers the trades of a symbol upwards, so ids far below the newest are known.
+        """
+        seen = self._counted.setdefault(symbol, {})
+        if trade_id in seen or trade_id <= self._floor.get(symbol, 0):
+            return False
+        seen[trade_id] = None
+        self.newest_trade[symbol] = max(trade_id, self.newest_trade.get(symbol, 0))
+        if len(seen) > _IDS_KEPT:
+            for oldest in sorted(seen)[: _IDS_KEPT // 2]:
+                del seen[oldest]
+                self._floor[symbol] = max(oldest, self._floor.get(symbol, 0))
+        return True

@@ -1,0 +1,725 @@
+"""Every message of the bot, in flow order: venue, feed, symbol, risk, execution, persistence.
+
+Messages are facts: frozen, slotted, keyword-only, tuples instead of lists.  Commands are
+imperative, events are past, wishes are nouns.  Who receives which is data: `core/routes.py`.
+Money is `Decimal`; features and candles are float; `_ns` is UTC nanoseconds on the venue's clock
+unless the name says `wall`.
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+
+# ---------------------------------------- words
+class Side(StrEnum):
+    """Direction of an order, in the venue's words."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def opposite(self) -> "Side":
+        """Return the side that reduces a position opened by this one."""
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+    @property
+    def sign(self) -> int:
+        """Return +1 for BUY and -1 for SELL."""
+        return 1 if self is Side.BUY else -1
+
+
+class Purpose(StrEnum):
+    """Why an order exists; the letter stands in its client id."""
+
+    ENTRY = "E"
+    STOP = "S"
+    TARGET = "T"
+    EXIT = "X"
+
+
+class Failure(StrEnum):
+    """How a request failed, as far as that is known (`core/execution/classify.py`)."""
+
+    NOT_SENT = "not_sent"  # no byte left: it cannot have happened
+    REFUSED = "refused"  # the venue said no: it did not happen
+    UNKNOWN = "unknown"  # it may have happened
+
+
+class TradingState(StrEnum):
+    """What risk lets through, from all to nothing; latched."""
+
+    RECONCILING = "RECONCILING"
+    ACTIVE = "ACTIVE"
+    REDUCING = "REDUCING"
+    HALTED = "HALTED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candle:
+    """One kline.  `taker_buy_volume` is NaN where the source has none."""
+
+    open_time_ns: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    taker_buy_volume: float
+
+
+# ---------------------------------------- venue -> feed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KlineFrame:
+    """A kline update as it came off the socket; `closed` marks the final one of its interval."""
+
+    symbol: str
+    candle: Candle
+    closed: bool
+    event_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkPrice:
+    """The venue's mark price; told to the feed by the gateway and on to risk and execution."""
+
+    symbol: str
+    price: Decimal
+    event_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderUpdate:
+    """ORDER_TRADE_UPDATE of the user stream.  Quantities in base units, prices in quote."""
+
+    symbol: str
+    client_id: str
+    order_id: int
+    side: Side
+    order_type: str
+    status: str  # NEW, PARTIALLY_FILLED, FILLED, CANCELED, EXPIRED, ...
+    execution: str  # NEW, TRADE, CANCELED, EXPIRED, CALCULATED, AMENDMENT
+    quantity: Decimal
+    executed: Decimal
+    average_price: Decimal  # 0 until something filled
+    trade_id: int  # 0 unless execution is TRADE
+    last_quantity: Decimal
+    last_price: Decimal
+    commission: Decimal
+    realized_pnl: Decimal  # before commission
+    reduce_only: bool
+    event_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlgoUpdate:
+    """ALGO_UPDATE of the user stream: the life of a conditional order."""
+
+    symbol: str
+    client_id: str
+    algo_id: int
+    status: str  # NEW, TRIGGERING, TRIGGERED, FINISHED, CANCELED, EXPIRED, REJECTED
+    side: Side
+    order_type: str
+    trigger_price: Decimal
+    reason: str
+    event_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountUpdate:
+    """ACCOUNT_UPDATE of the user stream: the quote asset's new wallet balance, and why."""
+
+    reason: str  # ORDER, FUNDING_FEE, DEPOSIT, ...
+    wallet_balance: Decimal
+    balance_change: Decimal  # excludes P&L and commission
+    event_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameRejected:
+    """A frame nobody can use: counted, logged, dropped."""
+
+    stream: str
+    reason: str
+    sample: str  # the first characters, scrubbed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamUp:
+    """A stream is connected (again).  `market` or `private`; what was missed must be fetched."""
+
+    stream: str
+    connection: int  # 1 for the first, rising with every reconnect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamDown:
+    """A stream ended or fell silent; it is being rebuilt."""
+
+    stream: str
+    reason: str
+
+
+# ---------------------------------------- feed -> symbol
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedKline:
+    """One closed candle of one symbol, sane and newer than the one before.  Feed -> SymbolActor."""
+
+    symbol: str
+    candle: Candle
+    event_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resync:
+    """Something upstream restarted or had a gap: derive your state again."""
+
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchHistory:
+    """Ask the venue for the latest closed candles.  SymbolActor -> gateway."""
+
+    symbol: str
+    bars: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KlineHistory:
+    """The latest closed candles, oldest first; empty with a reason when they could not be had."""
+
+    symbol: str
+    candles: tuple[Candle, ...]
+    reason: str = ""
+
+
+# ---------------------------------------- symbol -> risk
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalComputed:
+    """What the strategy made of one closed kline, and why nothing, if nothing."""
+
+    symbol: str
+    kline_close_ns: int
+    price: float
+    signal: str  # BUY, SELL, CLOSE or HOLD
+    strength: float
+    prediction: float
+    confidence: float | None  # None when technical-only
+    technical: tuple[tuple[str, float], ...]
+    reason: str  # empty when the signal became a proposal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A symbol asks to open a position.  SymbolActor -> RiskActor."""
+
+    proposal_id: str  # content hash: symbol, strategy, kline close, side (core/symbol/machine.py)
+    symbol: str
+    side: Side
+    strength: float  # 0..1, combined signal
+    confidence: float | None  # 0..1, calibrated; None when technical-only
+    price: Decimal  # quote per base at the decision
+    kline_close_ns: int
+    decided_at_ns: int
+    generation: int  # of the SymbolActor that decided
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitProposal:
+    """A symbol asks to close its position at market.  SymbolActor -> RiskActor."""
+
+    proposal_id: str
+    symbol: str
+    price: Decimal
+    kline_close_ns: int
+    decided_at_ns: int
+    generation: int
+
+
+# ---------------------------------------- risk -> execution
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleCheck:
+    """One rule of one decision: the number that was compared and the limit it met."""
+
+    rule: str
+    value: str
+    limit: str
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """What an approved entry holds until its outcome is known, in quote units."""
+
+    notional: Decimal
+    margin: Decimal
+    risk: Decimal  # loss if the stop is hit, with fees and gap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Risk's answer to a proposal, yes or no, with every rule and every cap.  Always stored."""
+
+    proposal_id: str
+    symbol: str
+    side: str
+    approved: bool
+    reason_code: str  # APPROVED or a stable refusal code
+    reason: str  # the failed number against its limit, in words
+    checks: tuple[RuleCheck, ...]
+    caps: tuple[tuple[str, Decimal], ...]  # name -> largest quantity it allows
+    quantity: Decimal
+    strength: float
+    confidence: float | None
+    price: Decimal
+    kline_close_ns: int
+    decided_at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """Leave to open a position.  Only `core/risk` builds one; execution accepts nothing else."""
+
+    proposal: Proposal
+    decision: Decision
+    quantity: Decimal
+    stop_pct: Decimal
+    target_pct: Decimal
+    reservation: Reservation
+    approved_at_wall_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitApproval:
+    """Leave to close a position at market, reduce-only."""
+
+    symbol: str
+    proposal_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateChanged:
+    """Risk's trading state changed; stored, because latches survive restarts."""
+
+    state: TradingState
+    reason_code: str
+    reason: str
+    latched_until_day: int | None  # venue day that clears it; None: a person clears it
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayLedger:
+    """The trading day by venue time: equity at its start and what happened since."""
+
+    day: int  # days since 1970, UTC, venue time
+    equity_start: Decimal
+    realized: Decimal
+    fees: Decimal
+    funding: Decimal
+    entries: int
+    halted: bool
+
+
+# ---------------------------------------- execution <-> persistence
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """One row of the order journal: what is about to be asked of the venue, and why."""
+
+    client_id: str  # deterministic; primary key
+    proposal_id: str
+    symbol: str
+    purpose: Purpose
+    attempt: int
+    side: Side
+    quantity: Decimal  # 0 for close-position orders
+    reference_price: Decimal
+    stop_price: Decimal  # entry: planned stop; conditional order: its trigger
+    target_price: Decimal
+    reservation: Reservation | None  # entries: the intent is the reservation
+    decision: Decision | None
+    generation: int
+    created_at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordIntent:
+    """Commit this journal row durably.  `awaited`: an entry waits for `IntentRecorded`."""
+
+    intent: Intent
+    awaited: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentRecorded:
+    """The journal row is on disk; the entry may be sent.  PersistenceActor -> ExecutionActor."""
+
+    client_id: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentMoved:
+    """An order of the journal changed state (`core/execution/order_life.py`)."""
+
+    client_id: str
+    state: str
+    venue_id: str  # SYMBOL:orderId or SYMBOL:algo:algoId, empty while unknown
+    executed: Decimal
+    average_price: Decimal
+    reason: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageFailed:
+    """The database cannot be written: no entry may be approved until it can."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageHealed:
+    """The database takes writes again."""
+
+
+# ---------------------------------------- execution -> gateway
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceOrder:
+    """Send a MARKET order.  Execution -> gateway; answered by OrderAnswered or OrderFailed."""
+
+    client_id: str
+    symbol: str
+    purpose: Purpose
+    side: Side
+    quantity: Decimal
+    reduce_only: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceAlgoOrder:
+    """Send a close-position STOP_MARKET or TAKE_PROFIT_MARKET to the algo service."""
+
+    client_id: str
+    symbol: str
+    purpose: Purpose
+    side: Side
+    trigger_price: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelAlgoOrder:
+    """Cancel a conditional order; harmless if it is gone."""
+
+    client_id: str
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryOrder:
+    """Ask for an ordinary order by its client id; answered by OrderFound."""
+
+    client_id: str
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchSnapshot:
+    """Ask the venue for all that reconciliation compares.  Answered by VenueSnapshot."""
+
+    reason: str
+    symbols: tuple[str, ...]
+    trades_after: tuple[tuple[str, int], ...]  # symbol -> last known trade id, 0 for none
+    unresolved: tuple[tuple[str, str], ...]  # (symbol, client id) of entries without an outcome
+
+
+# ---------------------------------------- gateway -> execution
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderAnswered:
+    """The venue took an order.  Filled quantity is here, its price is not (venue reference 4.1)."""
+
+    client_id: str
+    symbol: str
+    purpose: Purpose
+    venue_id: str
+    status: str
+    executed: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFailed:
+    """An order or cancel did not succeed; `failure` says whether it may have happened."""
+
+    client_id: str
+    symbol: str
+    purpose: Purpose
+    failure: Failure
+    code: int  # the venue's code, 0 without one
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlgoGone:
+    """A cancel was answered: the conditional order is no longer open."""
+
+    client_id: str
+    symbol: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFound:
+    """Answer to QueryOrder; `found` is False on -2013, which alone proves nothing."""
+
+    client_id: str
+    symbol: str
+    found: bool
+    venue_id: str = ""
+    status: str = ""
+    executed: Decimal = Decimal(0)
+    average_price: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenuePosition:
+    """One row of positionRisk: signed quantity, entry price, isolated or initial margin."""
+
+    symbol: str
+    quantity: Decimal
+    entry_price: Decimal
+    mark_price: Decimal
+    unrealized_pnl: Decimal
+    margin: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueOrder:
+    """One open ordinary or conditional order as the venue lists it."""
+
+    symbol: str
+    client_id: str
+    venue_id: str
+    side: Side
+    order_type: str
+    status: str
+    quantity: Decimal
+    trigger_price: Decimal  # 0 for ordinary orders
+    close_position: bool
+    algo: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueTrade:
+    """One row of userTrades, with the client id of its order (looked up by the gateway)."""
+
+    symbol: str
+    trade_id: int
+    order_id: int
+    client_id: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    commission: Decimal
+    realized_pnl: Decimal
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSnapshot:
+    """The account's totals in the quote asset."""
+
+    wallet_balance: Decimal
+    available_balance: Decimal
+    unrealized_pnl: Decimal
+    margin: Decimal
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueSnapshot:
+    """What the venue says now: the truth reconciliation compares with.  Gateway -> execution."""
+
+    reason: str
+    account: AccountSnapshot
+    positions: tuple[VenuePosition, ...]  # only non-zero ones, of every symbol
+    orders: tuple[VenueOrder, ...]  # open ordinary and conditional orders, of every symbol
+    trades: tuple[VenueTrade, ...]  # own symbols, after the ids asked for, oldest first
+    found: tuple[OrderFound, ...]  # one for each unresolved client id
+    taken_at_wall_ns: int  # wall clock before the first request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotFailed:
+    """The snapshot could not be had after all retries."""
+
+    reason: str
+
+
+# ---------------------------------------- execution -> risk, persistence
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillBooked:
+    """One fill of ours or of another on the account, counted exactly once by trade id."""
+
+    symbol: str
+    trade_id: int
+    order_id: int
+    client_id: str
+    purpose: Purpose | None  # None: not our order
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    commission: Decimal
+    realized_pnl: Decimal  # before commission
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderSeen:
+    """The latest state of an order on the venue, for the `orders` table."""
+
+    venue_id: str
+    symbol: str
+    side: Side
+    order_type: str
+    quantity: Decimal
+    price: Decimal | None
+    status: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionChanged:
+    """The position of one symbol and what protects it; quantity is signed, 0 when flat."""
+
+    symbol: str
+    quantity: Decimal
+    entry_price: Decimal
+    stop_price: Decimal | None  # None: not confirmed on the venue
+    target_price: Decimal | None
+    foreign: bool  # not opened by this bot: counted, not touched
+    busy: bool  # flat, yet its orders are not all gone: no new entry
+    proposal_id: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryEnded:
+    """An approved entry will not fill (further): risk releases its reservation."""
+
+    proposal_id: str
+    symbol: str
+    outcome: str  # filled, refused, expired, not_sent, absent
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled:
+    """Our book equals the venue's; entries may start.  One line per difference found."""
+
+    reason: str
+    report: tuple[str, ...]
+    foreign_positions: int
+    foreign_orders: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcilePending:
+    """Reconciliation started or is not finished: no entries until `Reconciled`."""
+
+    reason: str
+
+
+# ---------------------------------------- recovery
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchBook:
+    """A room starts and asks for what the database knows.  Risk, execution -> PersistenceActor."""
+
+    room: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveredBook:
+    """What the database knows at start.  PersistenceActor -> risk and execution.
+
+    `intents` are all journal rows that are not ended plus the latest bracket of every symbol with a
+    position; `positions` maps symbol to our own net quantity from all booked fills.
+    """
+
+    epoch: int
+    intents: tuple[tuple[Intent, str], ...]  # with its journal state
+    positions: tuple[tuple[str, Decimal], ...]
+    entry_prices: tuple[tuple[str, Decimal], ...]
+    last_trade_ids: tuple[tuple[str, int], ...]
+    day: DayLedger | None
+    state: StateChanged | None
+    peak_equity: Decimal
+
+
+# ---------------------------------------- supervision, operation
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """Time has passed; deadlines are looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorStarted:
+    """A SymbolActor generation is current from now on; older ones are fenced."""
+
+    name: str
+    symbol: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A room finished its start-up.  Any actor -> supervisor."""
+
+    name: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crashed:
+    """An actor died.  Its last guard -> supervisor, exactly once a death."""
+
+    name: str
+    generation: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restart:
+    """Start the successor now, unless the state changed meanwhile.  Supervisor -> itself, later."""
+
+    name: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SymbolQuarantined:
+    """A symbol crashed too often: close-only until revived; its position keeps its stop."""
+
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrashNow:
+    """Embedded venue only: raise in the handler, to show and test isolation."""
+
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorEvent:
+    """Something the supervisor did, for the `actor_events` table."""
+
+    name: str
+    generation: int
+    event: str  # started, crashed, restarted, quarantined, stopped
+    detail: str
+    at_ns: int = field(default=0)

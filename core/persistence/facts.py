@@ -1,0 +1,170 @@
+"""Facts that become the same rows whatever was before: the steps of an order, a fill, income."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from core import messages as m
+from core.execution.order_life import OrderState, may_become
+from core.persistence.rows import Operation, Value, Write, exact, utc_text
+
+# How far an order is in its life, ordinary and conditional statuses in one scale; what is not
+# listed has ended.
+_PROGRESS = {"NEW": 0, "PARTIALLY_FILLED": 1, "TRIGGERING": 1, "TRIGGERED": 2}
+_ENDED_STATUSES = (
+    "FILLED",
+    "FINISHED",
+    "CANCELED",
+    "EXPIRED",
+    "EXPIRED_IN_MATCH",
+    "REJECTED",
+)
+
+
+def statuses_beyond(status: str) -> tuple[str, ...]:
+    """Return the order statuses that a row must not leave for `status`.
+
+    >>> statuses_beyond("TRIGGERED")[:2]
+    ('FILLED', 'FINISHED')
+    >>> "PARTIALLY_FILLED" in statuses_beyond("NEW")
+    True
+    """
+    if status not in _PROGRESS:
+        return tuple(ended for ended in _ENDED_STATUSES if ended != status)
+    reached = _PROGRESS[status]
+    return (*_ENDED_STATUSES, *(later for later, rank in _PROGRESS.items() if rank > reached))
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An open position as its row shows it: signed base quantity and entry price in quote."""
+
+    quantity: Decimal
+    entry_price: Decimal
+
+
+def move_write(message: m.IntentMoved) -> Write:
+    """Move a journal row forward in the order's life; a step that life does not have is skipped."""
+    state = OrderState(message.state)
+    values: list[tuple[str, Value]] = [
+        ("client_id", message.client_id),
+        ("state", state.value),
+        ("executed", exact(message.executed)),
+        ("average_price", exact(message.average_price)),
+        ("reason", message.reason),
+        ("moved_at_ns", message.at_ns),
+    ]
+    if message.venue_id:
+        values.append(("venue_id", message.venue_id))
+    barred = tuple(
+        current.value
+        for current in OrderState
+        if current is not state and not may_become(current, state)
+    )
+    return Write(
+        table="order_intent",
+        operation=Operation.UPDATE,
+        values=tuple(values),
+        key=("client_id",),
+        unless=("state", barred),
+    )
+
+
+def book_writes(fill: m.FillBooked) -> tuple[Write, ...]:
+    """Book a fill exactly; ours also stands in `trades`, as the specification wants it.
+
+    `pnl` is what the venue realised, before commission: 0 on entries by its own reckoning.
+    """
+    booked = Write(
+        table="fills",
+        operation=Operation.INSERT_NEW,
+        values=(
+            ("symbol", fill.symbol),
+            ("trade_id", fill.trade_id),
+            ("order_id", fill.order_id),
+            ("client_id", fill.client_id),
+            ("purpose", None if fill.purpose is None else fill.purpose.value),
+            ("side", fill.side.value),
+            ("quantity", exact(fill.quantity)),
+            ("price", exact(fill.price)),
+            ("commission", exact(fill.commission)),
+            ("realized_pnl", exact(fill.realized_pnl)),
+            ("at_ns", fill.at_ns),
+        ),
+    )
+    if fill.purpose is None:
+        return (booked,)
+    trade = Write(
+        table="trades",
+        operation=Operation.INSERT_NEW,
+        values=(
+            ("trade_id", f"{fill.symbol}:{fill.trade_id}"),
+            ("order_id", f"{fill.symbol}:{fill.order_id}"),
+            ("symbol", fill.symbol),
+            ("side", fill.side.value),
+            ("quantity", float(fill.quantity)),
+            ("price", float(fill.price)),
+            ("commission", float(fill.commission)),
+            ("pnl", float(fill.realized_pnl)),
+            ("timestamp", utc_text(fill.at_ns)),
+        ),
+    )
+    return booked, trade
+
+
+def order_write(order: m.OrderSeen) -> Write:
+    """Show an order's latest status; one that is further in its life already is left alone."""
+    values: tuple[tuple[str, Value], ...] = (
+        ("order_id", order.venue_id),
+        ("symbol", order.symbol),
+        ("side", order.side.value),
+        ("order_type", order.order_type),
+        ("quantity", float(order.quantity)),
+        ("price", None if order.price is None else float(order.price)),
+        ("status", order.status),
+        ("timestamp", utc_text(order.at_ns)),
+    )
+    return Write(
+        table="orders",
+        operation=Operation.UPSERT,
+        values=values,
+        key=("order_id",),
+        unless=("status", statuses_beyond(order.status)),
+    )
+
+
+def income_writes(message: m.AccountUpdate) -> tuple[Write, ...]:
+    """Book what changed the balance besides P&L and commission: funding, transfers.
+
+    The running wallet balance is part of the key: two funding payments of one instant differ in it.
+    """
+    if message.balance_change == 0:
+        return ()
+    values: tuple[tuple[str, Value], ...] = (
+        ("kind", message.reason),
+        ("amount", exact(message.balance_change)),
+        ("wallet_balance", exact(message.wallet_balance)),
+        ("at_ns", message.event_ns),
+    )
+    return (Write(table="income", operation=Operation.INSERT_NEW, values=values),)
+
+
+def bot_state_write(key: str, value: str, at_ns: int) -> Write:
+    """Keep `value`, JSON text, under `key`."""
+    return Write(
+        table="bot_state",
+        operation=Operation.UPSERT,
+        values=(("key", key), ("value", value), ("timestamp", utc_text(at_ns))),
+        key=("key",),
+    )
+
+
+def valuation(held: Held, mark: Decimal | None, at_ns: int) -> tuple[tuple[str, Value], ...]:
+    """Return price and unrealised P&L at the mark, in quote; unknown without a mark."""
+    if mark is None:
+        return ("current_price", None), ("unrealized_pnl", None), ("timestamp", utc_text(at_ns))
+    unrealized = held.quantity * (mark - held.entry_price)
+    return (
+        ("current_price", float(mark)),
+        ("unrealized_pnl", float(unrealized)),
+        ("timestamp", utc_text(at_ns)),
+    )

@@ -1,0 +1,1 @@
+"""The only gate between a wish and an order."""

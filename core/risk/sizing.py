@@ -1,0 +1,97 @@
+"""How large an entry may be: the specification's formula as an upper bound, then caps.
+
+Each cap is the largest quantity one limit allows; the smallest of them wins and every one of them
+stands in the decision record.  Source: reliability reference, section D2.  With `per` the loss per
+unit of notional when the stop is hit, `per = stop + 2 fees + gap`:
+
+    raw           balance * risk / (price * stop)
+    slot_budget   (day limit / slots) / (price * per)
+    day_budget    (day limit - lost today - at risk in open and reserved entries) / (price * per)
+    margin        (free margin * usage - reserved margin) / (price * (1/leverage + fee))
+    symbol, gross, net, order    notional limits as multiples of equity
+    market_lot    the venue's largest market order; bracket: its notional cap at this leverage
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from core.messages import Reservation
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """What is open and reserved now, in the quote asset; `net` is signed."""
+
+    gross: Decimal
+    net: Decimal
+    at_risk: Decimal  # worst case of open positions and reservations, floored at 0 each
+    margin_free: Decimal  # balance not bound by positions or reservations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The numbers of the settings that size an entry; pct are fractions."""
+
+    risk_per_trade: Decimal
+    stop_pct: Decimal
+    taker_fee: Decimal
+    gap: Decimal
+    leverage: Decimal
+    slots: int
+    day_limit: Decimal  # quote units that may be lost today
+    lost_today: Decimal  # positive
+    margin_usage: Decimal
+    symbol_notional_x: Decimal
+    gross_x: Decimal
+    net_x: Decimal
+    order_notional_x: Decimal
+    quantity_max: Decimal  # min(MARKET_LOT_SIZE.maxQty, MAX_ORDER_QTY)
+
+    @property
+    def loss_per_notional(self) -> Decimal:
+        """Loss per unit of notional when the stop is hit, fees and gap included."""
+        return self.stop_pct + 2 * self.taker_fee + self.gap
+
+
+def caps(
+    *,
+    raw: Decimal,
+    balance: Decimal,
+    price: Decimal,
+    sign: int,
+    exposure: Exposure,
+    limits: Limits,
+) -> tuple[tuple[str, Decimal], ...]:
+    """Return every cap as (name, quantity in base units), none below 0."""
+    loss = price * limits.loss_per_notional
+    budget = limits.day_limit - limits.lost_today - exposure.at_risk
+    margin = exposure.margin_free * limits.margin_usage
+    found = (
+        ("raw", raw),
+        ("slot_budget", limits.day_limit / limits.slots / loss),
+        ("day_budget", budget / loss),
+        ("margin", margin / (price * (1 / limits.leverage + limits.taker_fee))),
+        ("symbol_notional", balance * limits.symbol_notional_x / price),
+        ("gross", (balance * limits.gross_x - exposure.gross) / price),
+        ("net", (balance * limits.net_x - sign * exposure.net) / price),
+        ("order_notional", balance * limits.order_notional_x / price),
+        ("market_lot", limits.quantity_max),
+    )
+    return tuple((name, max(ZERO, quantity)) for name, quantity in found)
+
+
+def binding(found: tuple[tuple[str, Decimal], ...]) -> tuple[str, Decimal]:
+    """Return the smallest cap: its name and quantity."""
+    return min(found, key=lambda cap: cap[1])
+
+
+def reserve(quantity: Decimal, price: Decimal, limits: Limits) -> Reservation:
+    """Return what an entry of this size holds until its outcome is known."""
+    notional = quantity * price
+    return Reservation(
+        notional=notional,
+        margin=notional * (1 / limits.leverage + limits.taker_fee),
+        risk=notional * limits.loss_per_notional,
+    )

@@ -1,0 +1,1 @@
+"""The venue room: its instruments, its wire format, and a whole simulated exchange."""

@@ -1,0 +1,133 @@
+"""The venue's refusals as one table: code, HTTP status and message (Binance reference, section 9).
+
+A rule of the exchange that says no raises `Rejection`; the REST door turns it into
+`{"code": .., "msg": ..}` with the status of the table.  `%s` in a message takes the detail.
+"""
+
+from typing import NamedTuple
+
+
+class _Row(NamedTuple):
+    status: int
+    message: str
+
+
+ERRORS: dict[int, _Row] = {
+    # --- request
+    -1000: _Row(400, "An unknown error occurred while processing the request."),
+    -1003: _Row(429, "Too many requests; current limit of IP is 2400 requests per minute."),
+    -1015: _Row(429, "Too many new orders; current limit is %s."),
+    -1021: _Row(400, "%s"),
+    -1022: _Row(400, "Signature for this request is not valid."),
+    -1100: _Row(400, "Illegal characters found in parameter '%s'."),
+    -1101: _Row(400, "Duplicate values for a parameter detected."),
+    -1102: _Row(400, "Mandatory parameter '%s' was not sent, was empty/null, or malformed."),
+    -1106: _Row(400, "Parameter '%s' sent when not required."),
+    -1111: _Row(400, "Precision is over the maximum defined for this asset."),
+    -1115: _Row(400, "Invalid timeInForce."),
+    -1116: _Row(400, "Invalid orderType."),
+    -1117: _Row(400, "Invalid side."),
+    -1120: _Row(400, "Invalid interval."),
+    -1121: _Row(400, "Invalid symbol."),
+    -1125: _Row(400, "This listenKey does not exist."),
+    -1130: _Row(400, "Data sent for parameter '%s' is not valid."),
+    -1136: _Row(400, "Invalid newOrderRespType."),
+    # --- orders and account
+    -2011: _Row(400, "Unknown order sent."),
+    -2013: _Row(400, "Order does not exist."),
+    -2014: _Row(401, "API-key format invalid."),
+    -2015: _Row(401, "Invalid API-key, IP, or permissions for action."),
+    -2019: _Row(400, "Margin is insufficient."),
+    -2020: _Row(400, "Unable to fill."),
+    -2021: _Row(400, "Order would immediately trigger."),
+    -2022: _Row(400, "ReduceOnly Order is rejected."),
+    -2025: _Row(400, "Reach max open order limit."),
+    -2027: _Row(400, "Exceeded the maximum allowable position at current leverage."),
+    -4001: _Row(400, "Price less than 0."),
+    -4002: _Row(400, "Price greater than max price."),
+    -4003: _Row(400, "Quantity less than or equal to zero."),
+    -4004: _Row(400, "Quantity less than min quantity."),
+    -4005: _Row(400, "Quantity greater than max quantity."),
+    -4006: _Row(400, "Stop price less than zero."),
+    -4007: _Row(400, "Stop price greater than max price."),
+    -4013: _Row(400, "Price less than min price."),
+    -4014: _Row(400, "Price not increased by tick size."),
+    -4015: _Row(400, "Client order id is not valid."),
+    -4016: _Row(400, "Limit price can't be higher than %s."),
+    -4021: _Row(400, "%s is not valid depth limit"),
+    -4023: _Row(400, "Quantity not increased by step size."),
+    -4024: _Row(400, "Limit price can't be lower than %s."),
+    -4028: _Row(400, "Leverage %s is not valid"),
+    -4045: _Row(400, "Reach max stop order limit."),
+    -4046: _Row(400, "No need to change margin type."),
+    -4047: _Row(400, "Margin type cannot be changed if there exists open orders."),
+    -4048: _Row(400, "Margin type cannot be changed if there exists position."),
+    -4050: _Row(400, "Cross balance insufficient."),
+    -4051: _Row(400, "Isolated balance insufficient."),
+    -4054: _Row(400, "Cannot add position margin: position is 0."),
+    -4055: _Row(400, "Amount must be positive."),
+    -4059: _Row(400, "No need to change position side."),
+    -4060: _Row(400, "Invalid position side."),
+    -4061: _Row(400, "Order's position side does not match user's setting."),
+    -4082: _Row(400, "Invalid number of batch place orders."),
+    -4084: _Row(400, "Method is not allowed currently. Upcoming soon."),
+    -4116: _Row(400, "ClientOrderId is duplicated."),
+    -4120: _Row(
+        400,
+        "Order type not supported for this endpoint. Please use the Algo Order API endpoints"
+        " instead.",
+    ),
+    -4130: _Row(
+        400,
+        "An open stop or take profit order with GTE and closePosition in the direction is"
+        " existing.",
+    ),
+    -4136: _Row(400, "Target strategy invalid for orderType %s,closePosition true."),
+    -4137: _Row(400, "Quantity must be zero with closePosition equals true."),
+    -4138: _Row(400, "Reduce only must be true with closePosition equals true."),
+    -4161: _Row(
+        400,
+        "Leverage reduction is not supported in Isolated Margin Mode with open positions.",
+    ),
+    -4164: _Row(
+        400,
+        "Order's notional must be no smaller than %s (unless you choose reduce only).",
+    ),
+    -4166: _Row(400, "Search window is restricted to recent 7 days only."),
+    -4171: _Row(400, "No need to change Multi-Assets mode."),
+    -4509: _Row(
+        400,
+        "Time in Force (TIF) GTE can only be used with open positions."
+        " Please ensure that positions are available.",
+    ),
+    -5040: _Row(
+        400,
+        "The goodTillDate timestamp must be greater than the current time plus 600 seconds and"
+        " smaller than 253402300799000.",
+    ),
+    -5021: _Row(
+        400,
+        "Due to the order could not be filled immediately, the FOK order has been rejected."
+        " The order will not be recorded in the order history.",
+    ),
+    -5022: _Row(
+        400,
+        "Due to the order could not be executed as maker, the Post Only order will be rejected."
+        " The order will not be recorded in the order history.",
+    ),
+}
+
+
+class Rejection(Exception):  # noqa: N818 - the trade's word for a refused request
+    """A request the exchange refuses; nothing has changed."""
+
+    def __init__(self, code: int, detail: object = "") -> None:
+        row = ERRORS[code]
+        self.code = code
+        self.status = row.status
+        self.message = row.message % detail if "%s" in row.message else row.message
+        super().__init__(f"{code}: {self.message}")
+
+    def body(self) -> dict[str, object]:
+        """Return the JSON body of the refusal."""
+        return {"code": self.code, "msg": self.message}

@@ -1,0 +1,199 @@
+"""Candles of any interval, from the one-minute candles of the price source and the open minute.
+
+A row of `klines` and the `k` of a stream frame are two renderings of the same candle, so they agree
+to the digit.  Candles of longer intervals are sums of minutes, aligned to UTC (weeks to Monday).
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from core.venue.simulated.instruments import ListedInstrument
+from core.venue.simulated.market import MINUTE_MS, Floats
+from core.venue.simulated.quotes import Bar, Quotes
+from core.venue.simulated.render import fixed, price_text, quantity_text
+
+QUOTE_PLACES = 5
+_HOUR = 60
+_DAY = 24 * _HOUR
+INTERVAL_MINUTES = {
+    "1m": 1,
+    "3m": 3,
+    "5m": 5,
+    "15m": 15,
+    "30m": 30,
+    "1h": _HOUR,
+    "2h": 2 * _HOUR,
+    "4h": 4 * _HOUR,
+    "6h": 6 * _HOUR,
+    "8h": 8 * _HOUR,
+    "12h": 12 * _HOUR,
+    "1d": _DAY,
+    "3d": 3 * _DAY,
+    "1w": 7 * _DAY,
+}
+_MONDAY_MS = 4 * _DAY * MINUTE_MS  # 1970-01-05 was a Monday
+
+
+def open_of(interval: str, time_ms: int) -> int:
+    """Return the open time of the candle that holds a time."""
+    length = INTERVAL_MINUTES[interval] * MINUTE_MS
+    origin = _MONDAY_MS if interval == "1w" else 0
+    return (time_ms - origin) // length * length + origin
+
+
+class Candles:
+    """Reads candles up to the venue's present."""
+
+    def __init__(self, quotes: Quotes) -> None:
+        self._quotes = quotes
+        self._source = quotes.source
+        self.first_ms = self._source.first_open_ms - self._source.history_minutes * MINUTE_MS
+
+    def latest(self, symbol: str, interval: str) -> Bar:
+        """Return the candle that is open now."""
+        start = open_of(interval, self._quotes.now_ms)
+        return self.range(symbol, interval, start, self._quotes.now_ms, 1)[-1]
+
+    def closed_at(self, symbol: str, interval: str, last: Bar) -> Bar | None:
+        """Return the candle that ended with the minute `last`, or None when it goes on."""
+        end = last.open_ms + MINUTE_MS
+        if open_of(interval, end) != end:
+            return None
+        start = open_of(interval, last.open_ms)
+        if start == last.open_ms:
+            return last
+        minutes = [*self._minutes(symbol, start, last.open_ms - MINUTE_MS), last]
+        return _merged(start, minutes)
+
+    def range(
+        self, symbol: str, interval: str, start_ms: int | None, end_ms: int | None, limit: int
+    ) -> list[Bar]:
+        """Return up to `limit` candles that open within [start, end], oldest first.
+
+        Without a start the most recent ones count, with it the first ones: the venue's rule.
+        """
+        length = INTERVAL_MINUTES[interval] * MINUTE_MS
+        end = min(self._quotes.now_ms, end_ms if end_ms is not None else self._quotes.now_ms)
+        last = open_of(interval, end)
+        earliest = open_of(interval, self.first_ms + length - MINUTE_MS)
+        if start_ms is None:
+            first = last - (limit - 1) * length
+        else:
+            first = open_of(interval, start_ms + length - 1)
+            last = min(last, first + (limit - 1) * length)
+        first = max(first, earliest)
+        if last < first:
+            return []
+        minutes = self._minutes(symbol, first, min(last + length - MINUTE_MS, self._quotes.now_ms))
+        if interval == "1m":
+            return minutes
+        return list(_grouped(interval, minutes))
+
+    def _minutes(self, symbol: str, first_ms: int, last_ms: int) -> list[Bar]:
+        """Return minute candles opening within [first, last], the open one included."""
+        quotes = self._quotes
+        origin = self._source.first_open_ms
+        index = (first_ms - origin) // MINUTE_MS
+        count = (min(last_ms, quotes.open_ms - 1) - first_ms) // MINUTE_MS + 1
+        found: list[Bar] = []
+        if count > 0:
+            bars = self._source.bars(symbol, index, count)
+            rules = quotes.instruments[symbol]
+            places, parts = rules.price_precision, rules.quantity_precision
+            columns = zip(
+                bars.open_ms.tolist(),
+                _decimals(bars.open, places),
+                _decimals(bars.high, places),
+                _decimals(bars.low, places),
+                _decimals(bars.close, places),
+                _decimals(bars.volume, parts),
+                _decimals(bars.quote_volume, QUOTE_PLACES),
+                bars.trades.tolist(),
+                _decimals(bars.taker_buy_volume, parts),
+                _decimals(bars.taker_buy_quote, QUOTE_PLACES),
+                strict=True,
+            )
+            found = [Bar._make((*column, 0)) for column in columns]
+        if last_ms >= quotes.open_ms and not quotes.ended:
+            found.append(quotes.forming(symbol))
+        return found
+
+
+def _decimals(values: Floats, places: int) -> list[Decimal]:
+    return [Decimal(f"{value:.{places}f}") for value in values.tolist()]
+
+
+def _grouped(interval: str, minutes: list[Bar]) -> Iterator[Bar]:
+    group: list[Bar] = []
+    start = -1
+    for bar in minutes:
+        opens = open_of(interval, bar.open_ms)
+        if opens != start and group:
+            yield _merged(start, group)
+            group = []
+        start = opens
+        group.append(bar)
+    if group:
+        yield _merged(start, group)
+
+
+def _merged(open_ms: int, minutes: list[Bar]) -> Bar:
+    zero = Decimal(0)
+    return Bar(
+        open_ms=open_ms,
+        open=minutes[0].open,
+        high=max(bar.high for bar in minutes),
+        low=min(bar.low for bar in minutes),
+        close=minutes[-1].close,
+        volume=sum((bar.volume for bar in minutes), zero),
+        quote_volume=sum((bar.quote_volume for bar in minutes), zero),
+        trades=sum(bar.trades for bar in minutes),
+        taker_volume=sum((bar.taker_volume for bar in minutes), zero),
+        taker_quote=sum((bar.taker_quote for bar in minutes), zero),
+        first_trade=max(0, minutes[-1].first_trade - sum(b.trades for b in minutes[:-1])),
+    )
+
+
+def kline_row(rules: ListedInstrument, bar: Bar, interval: str) -> list[Any]:
+    """Return the array of 12 that `klines` lists."""
+    return [
+        bar.open_ms,
+        price_text(rules, bar.open),
+        price_text(rules, bar.high),
+        price_text(rules, bar.low),
+        price_text(rules, bar.close),
+        quantity_text(rules, bar.volume),
+        bar.open_ms + INTERVAL_MINUTES[interval] * MINUTE_MS - 1,
+        fixed(bar.quote_volume, QUOTE_PLACES),
+        bar.trades,
+        quantity_text(rules, bar.taker_volume),
+        fixed(bar.taker_quote, QUOTE_PLACES),
+        "0",
+    ]
+
+
+def kline_detail(
+    rules: ListedInstrument, bar: Bar, interval: str, *, closed: bool
+) -> dict[str, Any]:
+    """Return the `k` of a kline frame."""
+    row = kline_row(rules, bar, interval)
+    return {
+        "t": bar.open_ms,
+        "T": row[6],
+        "s": rules.symbol,
+        "i": interval,
+        "f": bar.first_trade if bar.trades else -1,
+        "L": bar.first_trade + bar.trades - 1 if bar.trades else -1,
+        "o": row[1],
+        "c": row[4],
+        "h": row[2],
+        "l": row[3],
+        "v": row[5],
+        "n": bar.trades,
+        "x": closed,
+        "q": row[7],
+        "V": row[9],
+        "Q": row[10],
+        "B": "0",
+    }

@@ -1,0 +1,108 @@
+"""Request weight per address and order counts of the account, in windows of wall time.
+
+The counts always go out in the answers' headers.  With enforcement on, passing the weight limit is
+429 with `Retry-After`, and going on after that is 418, the venue's ban.
+"""
+
+from dataclasses import dataclass, field
+
+MINUTE_MS = 60_000
+TEN_SECONDS_MS = 10_000
+WEIGHT_MAX = 2400
+ORDERS_MINUTE_MAX = 1200
+ORDERS_TEN_SECONDS_MAX = 300
+DEFIANT_MAX = 20  # requests after a 429 before the address is banned
+BAN_MS = 120_000
+
+
+@dataclass(slots=True)
+class _Window:
+    length_ms: int
+    start_ms: int = 0
+    used: int = 0
+
+    def add(self, wall_ms: int, amount: int) -> int:
+        start = wall_ms - wall_ms % self.length_ms
+        if start != self.start_ms:
+            self.start_ms, self.used = start, 0
+        self.used += amount
+        return self.used
+
+    def left_s(self, wall_ms: int) -> int:
+        return max(1, -(-(self.start_ms + self.length_ms - wall_ms) // 1000))
+
+
+@dataclass(slots=True)
+class _Address:
+    weight: _Window = field(default_factory=lambda: _Window(MINUTE_MS))
+    defiant: int = 0
+    banned_until_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why a request is turned away."""
+
+    status: int
+    code: int
+    message: str
+    retry_after_s: int
+
+
+class Limits:
+    """Counts of one venue; refuses only when `enforced`."""
+
+    def __init__(self, *, enforced: bool) -> None:
+        self.enforced = enforced
+        self._addresses: dict[str, _Address] = {}
+        self._minute = _Window(MINUTE_MS)
+        self._ten_seconds = _Window(TEN_SECONDS_MS)
+
+    def charge_weight(self, address: str, wall_ms: int, weight: int) -> Verdict | None:
+        """Count a request's weight; return why it is turned away, if it is."""
+        caller = self._addresses.setdefault(address, _Address())
+        used = caller.weight.add(wall_ms, weight)
+        if not self.enforced:
+            return None
+        if wall_ms < caller.banned_until_ms:
+            return self._banned(caller, wall_ms)
+        if used <= WEIGHT_MAX:
+            caller.defiant = 0
+            return None
+        caller.defiant += 1
+        if caller.defiant > DEFIANT_MAX:
+            caller.banned_until_ms = wall_ms + BAN_MS
+            caller.defiant = 0
+            return self._banned(caller, wall_ms)
+        text = f"Too many requests; current limit of IP is {WEIGHT_MAX} requests per minute."
+        return Verdict(429, -1003, text, caller.weight.left_s(wall_ms))
+
+    @staticmethod
+    def _banned(caller: _Address, wall_ms: int) -> Verdict:
+        until = caller.banned_until_ms
+        text = f"Way too many requests; IP banned until {until}."
+        return Verdict(418, -1003, text, max(1, -(-(until - wall_ms) // 1000)))
+
+    def charge_orders(self, wall_ms: int, count: int) -> Verdict | None:
+        """Count orders of the account; return why they are turned away, if they are."""
+        minute = self._minute.add(wall_ms, count)
+        ten = self._ten_seconds.add(wall_ms, count)
+        if not self.enforced:
+            return None
+        for used, most, span, window in (
+            (ten, ORDERS_TEN_SECONDS_MAX, "10 SECOND", self._ten_seconds),
+            (minute, ORDERS_MINUTE_MAX, "1 MINUTE", self._minute),
+        ):
+            if used > most:
+                text = f"Too many new orders; current limit is {most} orders per {span}."
+                return Verdict(429, -1015, text, window.left_s(wall_ms))
+        return None
+
+    def headers(self, address: str, wall_ms: int, *, orders: bool) -> dict[str, str]:
+        """Return the counters as the venue's headers."""
+        weight = self._addresses.setdefault(address, _Address()).weight.add(wall_ms, 0)
+        shown = {"X-MBX-USED-WEIGHT-1M": str(weight)}
+        if orders:
+            shown["X-MBX-ORDER-COUNT-10S"] = str(self._ten_seconds.add(wall_ms, 0))
+            shown["X-MBX-ORDER-COUNT-1M"] = str(self._minute.add(wall_ms, 0))
+        return shown

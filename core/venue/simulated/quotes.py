@@ -1,0 +1,258 @@
+"""The market at the venue's present: last, mark and index price, book, candles, funding.
+
+Prices come from a `PriceSource` a minute at a time, all symbols in lock-step.  Between its points
+a price stands still, so the price now is found by bisection and nothing is computed for symbols
+that nobody asks about.  All derived figures (mark, spread, depth) are functions of symbol and time
+alone: the same seed shows the same market to whoever looks, however often.
+"""
+
+import zlib
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Mapping
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import NamedTuple
+
+from core.venue.simulated.instruments import ListedInstrument
+from core.venue.simulated.market import MINUTE_MS, Minute, PriceSource
+
+FUNDING_MS = 8 * 3_600_000
+INTEREST_RATE = Decimal("0.00010000")
+MARK_WIGGLE = Decimal("0.0001")  # the mark price is never further than this from the last price
+RECENT_MINUTES_MAX = 64
+RATES_CACHED_MAX = 2_000
+
+_E8 = Decimal("0.00000001")
+_WAVE_MS = 420_000
+_WAVE = Decimal("0.00005") / (_WAVE_MS // 4)  # amplitude 0.5 bp over one quarter of the wave
+_CLAMP = Decimal("0.0005")
+_LEVEL_QUOTE = Decimal(24_000)  # mean quote value of a level at the touch
+
+
+class Bar(NamedTuple):
+    """One minute's candle as the venue reports it; volumes in base and quote."""
+
+    open_ms: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    quote_volume: Decimal
+    trades: int
+    taker_volume: Decimal
+    taker_quote: Decimal
+    first_trade: int
+
+
+class Level(NamedTuple):
+    """One price level of the book."""
+
+    price: Decimal
+    quantity: Decimal
+
+
+class Point(NamedTuple):
+    """One trade print of the price path, as `aggTrades` lists it."""
+
+    number: int
+    time_ms: int
+    price: Decimal
+    quantity: Decimal
+    buyer_is_maker: bool
+
+
+def scatter(*parts: int) -> int:
+    """Return a well-mixed 32-bit number of the given ones (seedless, stable everywhere)."""
+    mixed = 0x9E3779B97F4A7C15
+    for part in parts:
+        mixed = ((mixed ^ part) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+        mixed ^= mixed >> 29
+    return mixed >> 32
+
+
+class Quotes:
+    """The market at `now_ms`; `enter` loads the next minute, the exchange moves the time."""
+
+    def __init__(self, source: PriceSource, now_ms: int) -> None:
+        self.source = source
+        self.instruments: Mapping[str, ListedInstrument] = source.instruments
+        self.now_ms = now_ms
+        self.ended = False
+        self.symbols = source.symbols
+        self.rank = {symbol: rank for rank, symbol in enumerate(self.symbols)}
+        self._salt = {symbol: zlib.crc32(symbol.encode()) for symbol in self.symbols}
+        self.minute_index = -1
+        self.open_ms = 0
+        self.minutes: dict[str, Minute] = {}
+        self._rates: dict[tuple[str, int], Decimal] = {}
+        self._premiums: dict[tuple[str, int], Decimal] = {}
+        self._points: dict[str, int] = dict.fromkeys(self.symbols, 1)
+        self._trades: dict[str, int] = dict.fromkeys(self.symbols, 1)
+        self._recent: dict[str, deque[tuple[int, Minute]]] = {
+            symbol: deque(maxlen=RECENT_MINUTES_MAX) for symbol in self.symbols
+        }
+        if not self.enter():
+            raise ValueError("the price source has no minute at all")
+
+    # ------------------------------------------------------------------ time
+    def enter(self) -> bool:
+        """Load the next minute of all symbols; False when the source has no more."""
+        minutes = self.source.minute(self.minute_index + 1)
+        if minutes is None:
+            self.ended = True
+            return False
+        self.minute_index += 1
+        self.minutes = {minute.symbol: minute for minute in minutes}
+        self.open_ms = minutes[0].open_ms
+        for minute in minutes:
+            self._recent[minute.symbol].append((self._points[minute.symbol], minute))
+        return True
+
+    def leave(self) -> dict[str, Bar]:
+        """Close the present minute; return each symbol's bar."""
+        bars = {}
+        for symbol in self.symbols:
+            minute = self.minutes[symbol]
+            bars[symbol] = self._bar(symbol, minute, len(minute.prices))
+            self._trades[symbol] += minute.trades
+            self._points[symbol] += len(minute.prices)
+        return bars
+
+    # ------------------------------------------------------------------ prices
+    def point(self, symbol: str) -> int:
+        """Return the number of the price point that is valid now, within its minute."""
+        offsets = self.minutes[symbol].offsets_ms
+        return max(0, bisect_right(offsets, self.now_ms - self.open_ms) - 1)
+
+    def last(self, symbol: str) -> Decimal:
+        """Return the last traded price."""
+        return self.minutes[symbol].prices[self.point(symbol)]
+
+    def mark(self, symbol: str) -> Decimal:
+        """Return the mark price: within half a basis point of the last price, on a slow wave."""
+        minute = self.minutes[symbol]
+        at = self.point(symbol)
+        time_ms = self.open_ms + minute.offsets_ms[at]
+        phase = (time_ms + self._salt[symbol]) % _WAVE_MS
+        wave = abs(phase - _WAVE_MS // 2) - _WAVE_MS // 4
+        price = minute.prices[at]
+        return (price + price * wave * _WAVE).quantize(_E8, ROUND_HALF_EVEN)
+
+    def index(self, symbol: str) -> Decimal:
+        """Return the index price: the mark less the premium of this funding period."""
+        mark = self.mark(symbol)
+        return (mark / (1 + self._premium(symbol))).quantize(_E8, ROUND_HALF_EVEN)
+
+    def update_id(self, symbol: str) -> int:
+        """Return a number that grows with every price point of the symbol."""
+        return 1_000_000_000 + self._points[symbol] + self.point(symbol)
+
+    # ------------------------------------------------------------------ funding
+    @property
+    def next_funding_ms(self) -> int:
+        """Return the next settlement: 00, 08 and 16 UTC."""
+        return (self.now_ms // FUNDING_MS + 1) * FUNDING_MS
+
+    def funding_rate(self, symbol: str, settlement_ms: int) -> Decimal:
+        """Return the rate of a settlement, from the source where it has one, else from the premium.
+
+        The venue's rule: premium + clamp(interest − premium, −0.05 %, +0.05 %).
+        """
+        key = (symbol, settlement_ms)
+        if key not in self._rates:
+            if len(self._rates) > RATES_CACHED_MAX:
+                self._rates.clear()
+            self._rates[key] = self._settled_rate(symbol, settlement_ms)
+        return self._rates[key]
+
+    def _settled_rate(self, symbol: str, settlement_ms: int) -> Decimal:
+        given = self.source.funding_rate(symbol, settlement_ms)
+        if given is not None:
+            return given
+        last = (settlement_ms - self.source.first_open_ms) // MINUTE_MS
+        sampled = [self.source.premium(symbol, last - 60 * hour) for hour in range(8)]
+        premium = sum(sampled, Decimal(0)) / len(sampled)
+        pull = min(max(INTEREST_RATE - premium, -_CLAMP), _CLAMP)
+        return (premium + pull).quantize(_E8, ROUND_HALF_EVEN)
+
+    def _premium(self, symbol: str) -> Decimal:
+        key = (symbol, self.minute_index)
+        if key not in self._premiums:
+            if len(self._premiums) > RATES_CACHED_MAX:
+                self._premiums.clear()
+            self._premiums[key] = self.source.premium(symbol, self.minute_index)
+        return self._premiums[key]
+
+    # ------------------------------------------------------------------ book
+    def touch(self, symbol: str) -> tuple[Level, Level]:
+        """Return best bid and best ask; the last price is one of the two."""
+        return self.book(symbol, "SELL", 1)[0], self.book(symbol, "BUY", 1)[0]
+
+    def book(self, symbol: str, taker_side: str, depth: int) -> list[Level]:
+        """Return the levels a taker of that side would meet, best first.
+
+        A level holds about 24,000 USDT at the touch and more further out; the book is drawn anew at
+        every price point and is not worn down by fills.
+        """
+        instrument = self.instruments[symbol]
+        minute = self.minutes[symbol]
+        at = self.point(symbol)
+        moment = self.open_ms + minute.offsets_ms[at]
+        salt = self._salt[symbol]
+        price, tick, step = minute.prices[at], instrument.tick_size, instrument.step_size
+        last_is_bid = 1 - minute.taker_buy[at]  # a buyer takes at the ask
+        up = taker_side == "BUY"
+        best = price + tick * last_is_bid if up else price - tick * (1 - last_is_bid)
+        levels = []
+        for number in range(depth):
+            level_price = best + tick * number if up else best - tick * number
+            if level_price <= 0:
+                break
+            draw = scatter(salt, moment, number, int(up)) % 1000 + 500
+            value = _LEVEL_QUOTE * draw * (20 + number) / 20_000
+            quantity = (value / level_price // step) * step
+            levels.append(Level(level_price, max(quantity, step)))
+        return levels
+
+    # ------------------------------------------------------------------ candles and prints
+    def forming(self, symbol: str) -> Bar:
+        """Return the open minute's candle as far as it has gone."""
+        return self._bar(symbol, self.minutes[symbol], self.point(symbol) + 1)
+
+    def _bar(self, symbol: str, minute: Minute, count: int) -> Bar:
+        prices, quantities = minute.prices[:count], minute.quantities[:count]
+        taken = minute.taker_buy[:count]
+        volume = taker = quote = taker_quote = Decimal(0)
+        for price, quantity, bought in zip(prices, quantities, taken, strict=True):
+            value = price * quantity
+            volume += quantity
+            quote += value
+            if bought:
+                taker += quantity
+                taker_quote += value
+        return Bar(
+            open_ms=minute.open_ms,
+            open=prices[0],
+            high=max(prices),
+            low=min(prices),
+            close=prices[-1],
+            volume=volume,
+            quote_volume=quote,
+            trades=minute.trades * count // len(minute.prices),
+            taker_volume=taker,
+            taker_quote=taker_quote,
+            first_trade=self._trades[symbol],
+        )
+
+    def prints(self, symbol: str) -> list[Point]:
+        """Return the price points of the last hour up to now as trades, oldest first."""
+        found = []
+        for base, minute in self._recent[symbol]:
+            for at, offset in enumerate(minute.offsets_ms):
+                time_ms = minute.open_ms + offset
+                if time_ms > self.now_ms:
+                    break
+                price, quantity = minute.prices[at], minute.quantities[at]
+                found.append(Point(base + at, time_ms, price, quantity, not minute.taker_buy[at]))
+        return found

@@ -1,0 +1,253 @@
+"""Account endpoints: balances, positions, settings, history.  Reference, section 3."""
+
+from typing import Any
+
+from core.venue.simulated.account_view import account_event, config_event
+from core.venue.simulated.errors import Rejection
+from core.venue.simulated.exchange import Exchange
+from core.venue.simulated.instruments import leverage_bracket as bracket_row
+from core.venue.simulated.ledger import ZERO
+from core.venue.simulated.params import Params
+from core.venue.simulated.render import income_row, trade_row
+from core.venue.simulated.rest_market import RATE_LIMITS
+from core.venue.simulated.tickets import listed_rules
+
+Json = dict[str, Any]
+
+DAY_MS = 86_400_000
+WEEK_MS = 7 * DAY_MS
+LEVERAGE_MAX = 125
+SUCCESS: Json = {"code": 200, "msg": "success"}
+
+
+def maybe_symbol(exchange: Exchange, params: Params) -> str | None:
+    """Return the optional symbol; -1121 when it is not listed."""
+    return listed_rules(params, exchange.quotes).symbol if "symbol" in params else None
+
+
+def account_v2(exchange: Exchange, _params: Params) -> Json:
+    """GET /fapi/v2/account."""
+    return exchange.view.account_v2()
+
+
+def account_v3(exchange: Exchange, _params: Params) -> Json:
+    """GET /fapi/v3/account."""
+    return exchange.view.account_v3()
+
+
+def balance(exchange: Exchange, _params: Params) -> list[Json]:
+    """GET /fapi/v2/balance and v3."""
+    return exchange.view.balance()
+
+
+def position_risk_v2(exchange: Exchange, params: Params) -> list[Json]:
+    """GET /fapi/v2/positionRisk."""
+    return exchange.view.position_risk_v2(maybe_symbol(exchange, params))
+
+
+def position_risk_v3(exchange: Exchange, params: Params) -> list[Json]:
+    """GET /fapi/v3/positionRisk."""
+    return exchange.view.position_risk_v3(maybe_symbol(exchange, params))
+
+
+def account_config(_exchange: Exchange, _params: Params) -> Json:
+    """GET /fapi/v1/accountConfig."""
+    return {
+        "feeTier": 0,
+        "canTrade": True,
+        "canDeposit": True,
+        "canWithdraw": True,
+        "dualSidePosition": False,
+        "updateTime": 0,
+        "multiAssetsMargin": False,
+        "tradeGroupId": -1,
+    }
+
+
+def symbol_config(exchange: Exchange, params: Params) -> list[Json]:
+    """GET /fapi/v1/symbolConfig."""
+    return exchange.view.symbol_config(maybe_symbol(exchange, params))
+
+
+def commission_rate(exchange: Exchange, params: Params) -> Json:
+    """GET /fapi/v1/commissionRate."""
+    rules = listed_rules(params, exchange.quotes)
+    return {
+        "symbol": rules.symbol,
+        "makerCommissionRate": f"{rules.maker_fee:f}",
+        "takerCommissionRate": f"{rules.taker_fee:f}",
+        "rpiCommissionRate": "0.00005",
+    }
+
+
+def leverage_bracket(exchange: Exchange, params: Params) -> list[Json]:
+    """GET /fapi/v1/leverageBracket: an array with and without a symbol, as clients see it."""
+    symbol = maybe_symbol(exchange, params)
+    rules = exchange.quotes.instruments
+    return [bracket_row(rules[name]) for name in ([symbol] if symbol else rules)]
+
+
+def set_leverage(exchange: Exchange, params: Params) -> Json:
+    """POST /fapi/v1/leverage."""
+    rules = listed_rules(params, exchange.quotes)
+    leverage = params.integer("leverage")
+    if not 1 <= leverage <= min(LEVERAGE_MAX, rules.brackets[0].leverage_max):
+        raise Rejection(-4028, leverage)
+    account, symbol = exchange.account, rules.symbol
+    settings = account.settings[symbol]
+    cap = rules.notional_cap_at(leverage)
+    if leverage < settings.leverage and settings.isolated and account.positions[symbol].amount:
+        raise Rejection(-4161)
+    if abs(account.notional(symbol)) > cap:
+        raise Rejection(-2027)
+    if leverage < settings.leverage and not _affordable(exchange, symbol, leverage):
+        raise Rejection(-2019)
+    if leverage != settings.leverage:
+        settings.leverage = leverage
+        exchange.outbox.user(config_event(exchange.quotes, symbol, leverage))
+    return {"leverage": leverage, "maxNotionalValue": f"{cap:f}", "symbol": symbol}
+
+
+def _affordable(exchange: Exchange, symbol: str, leverage: int) -> bool:
+    account = exchange.account
+    used = account.position_margin(symbol) + account.order_margin(symbol)
+    more = used * account.settings[symbol].leverage / leverage - used
+    return more <= account.available()
+
+
+def set_margin_type(exchange: Exchange, params: Params) -> Json:
+    """POST /fapi/v1/marginType."""
+    rules = listed_rules(params, exchange.quotes)
+    wanted = params.text("marginType").upper()
+    if wanted not in {"ISOLATED", "CROSSED"}:
+        raise Rejection(-1130, "marginType")
+    isolated = wanted == "ISOLATED"
+    settings = exchange.account.settings[rules.symbol]
+    if settings.isolated == isolated:
+        raise Rejection(-4046)
+    if exchange.ledger.open_orders(rules.symbol):
+        raise Rejection(-4047)
+    if exchange.account.positions[rules.symbol].amount:
+        raise Rejection(-4048)
+    settings.isolated = isolated
+    return SUCCESS
+
+
+def set_position_margin(exchange: Exchange, params: Params) -> Json:
+    """POST /fapi/v1/positionMargin: move cash to (1) or from (2) an isolated position."""
+    rules = listed_rules(params, exchange.quotes)
+    amount, kind = params.decimal("amount"), params.integer("type")
+    if kind not in {1, 2}:
+        raise Rejection(-1130, "type")
+    account = exchange.account
+    position = account.positions[rules.symbol]
+    if amount <= 0:
+        raise Rejection(-4055)
+    if not position.amount or not account.settings[rules.symbol].isolated:
+        raise Rejection(-4054)
+    if kind == 1 and amount > account.available():
+        raise Rejection(-4050)
+    spare = position.isolated_wallet + min(ZERO, account.unrealized(rules.symbol))
+    if kind == 2 and amount > spare - account.position_margin(rules.symbol):
+        raise Rejection(-4051)
+    position.isolated_wallet += amount if kind == 1 else -amount
+    event = account_event(account, exchange.quotes, "MARGIN_TRANSFER", rules.symbol)
+    exchange.outbox.user(event)
+    message = "Successfully modify position margin."
+    return {"amount": float(amount), "code": 200, "msg": message, "type": kind}
+
+
+def position_mode(_exchange: Exchange, _params: Params) -> Json:
+    """GET /fapi/v1/positionSide/dual."""
+    return {"dualSidePosition": False}
+
+
+def set_position_mode(_exchange: Exchange, params: Params) -> Json:
+    """POST /fapi/v1/positionSide/dual: one-way only so far; hedge mode is refused with -4084."""
+    params.text("dualSidePosition")
+    raise Rejection(-4084 if params.flag("dualSidePosition") else -4059)
+
+
+def multi_assets(_exchange: Exchange, _params: Params) -> Json:
+    """GET /fapi/v1/multiAssetsMargin."""
+    return {"multiAssetsMargin": False}
+
+
+def set_multi_assets(_exchange: Exchange, params: Params) -> Json:
+    """POST /fapi/v1/multiAssetsMargin: single-asset mode only; the other is refused with -4084."""
+    params.text("multiAssetsMargin")
+    raise Rejection(-4084 if params.flag("multiAssetsMargin") else -4171)
+
+
+def fee_burn(_exchange: Exchange, _params: Params) -> Json:
+    """GET /fapi/v1/feeBurn."""
+    return {"feeBurn": False}
+
+
+def order_limits(_exchange: Exchange, _params: Params) -> list[Json]:
+    """GET /fapi/v1/rateLimit/order."""
+    return [row for row in RATE_LIMITS if row["rateLimitType"] == "ORDERS"]
+
+
+def income(exchange: Exchange, params: Params) -> list[Json]:
+    """GET /fapi/v1/income: the last 7 days unless told otherwise, oldest first."""
+    symbol, kind = maybe_symbol(exchange, params), params.maybe("incomeType")
+    start, end = params.maybe_integer("startTime"), params.maybe_integer("endTime")
+    limit, page = params.limit(100, 1000), params.maybe_integer("page") or 1
+    earliest = exchange.now_ms - WEEK_MS if start is None and end is None else start or 0
+    rows = [
+        row
+        for row in exchange.ledger.income
+        if row.time_ms >= earliest
+        and (end is None or row.time_ms <= end)
+        and (symbol is None or row.symbol == symbol)
+        and (not kind or row.kind == kind)
+    ]
+    return [income_row(row) for row in rows[(page - 1) * limit : page * limit]]
+
+
+def user_trades(exchange: Exchange, params: Params) -> list[Json]:
+    """GET /fapi/v1/userTrades: a limit keeps the oldest rows of the window, as the venue does."""
+    rules = listed_rules(params, exchange.quotes)
+    order_id, first = params.maybe_integer("orderId"), params.maybe_integer("fromId")
+    start, end = window(exchange, params, apply=first is None and order_id is None)
+    rows = [
+        trade
+        for trade in exchange.ledger.trades_of(rules.symbol)
+        if (order_id is None or trade.order_id == order_id)
+        and (first is None or trade.trade_id >= first)
+        and start <= trade.time_ms <= end
+    ]
+    return [trade_row(rules, row) for row in rows[: params.limit(500, 1000)]]
+
+
+def window(exchange: Exchange, params: Params, *, apply: bool) -> tuple[int, int]:
+    """Return the time window of a history query: at most 7 days, by default the last ones."""
+    start, end = params.maybe_integer("startTime"), params.maybe_integer("endTime")
+    if not apply and start is None and end is None:
+        return 0, exchange.now_ms
+    if start is None and end is None:
+        return exchange.now_ms - WEEK_MS, exchange.now_ms
+    if start is None:
+        return (end or 0) - WEEK_MS, end or 0
+    if end is None:
+        return start, start + WEEK_MS
+    if end - start > WEEK_MS or end < start:
+        raise Rejection(-4166)
+    return start, end
+
+
+def api_restrictions(_exchange: Exchange, _params: Params) -> Json:
+    """GET /sapi/v1/account/apiRestrictions: may trade futures, may not withdraw."""
+    off = (
+        "enableWithdrawals enableInternalTransfer enableMargin permitsUniversalTransfer"
+        " enableVanillaOptions enableFixApiTrade enableFixReadOnly enableSpotAndMarginTrading"
+        " enablePortfolioMarginTrading"
+    )
+    return {
+        "ipRestrict": False,
+        "createTime": 1_700_000_000_000,
+        "enableReading": True,
+        "enableFutures": True,
+        **dict.fromkeys(off.split(), False),
+    }

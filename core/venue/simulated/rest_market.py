@@ -1,0 +1,283 @@
+"""Market-data endpoints: public, nothing changes.  Shapes as in section 2 of the reference."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from core.venue.simulated.errors import Rejection
+from core.venue.simulated.exchange import Exchange
+from core.venue.simulated.instruments import exchange_info_symbol
+from core.venue.simulated.klines import INTERVAL_MINUTES, kline_row
+from core.venue.simulated.market import MINUTE_MS
+from core.venue.simulated.params import Params
+from core.venue.simulated.quotes import FUNDING_MS, INTEREST_RATE, Level
+from core.venue.simulated.render import fixed, price_text, quantity_text
+from core.venue.simulated.tickets import listed_rules
+
+Json = dict[str, Any]
+
+DEPTH_LIMITS = (5, 10, 20, 50, 100, 500, 1000)
+DAY_MINUTES = 1440
+RATE_LIMITS: tuple[Json, ...] = (
+    {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 2400},
+    {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 1200},
+    {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 300},
+)
+
+
+def ping(_exchange: Exchange, _params: Params) -> Json:
+    """GET /fapi/v1/ping."""
+    return {}
+
+
+def time(exchange: Exchange, _params: Params) -> Json:
+    """GET /fapi/v1/time."""
+    return {"serverTime": exchange.now_ms}
+
+
+def exchange_info(exchange: Exchange, _params: Params) -> Json:
+    """GET /fapi/v1/exchangeInfo."""
+    return {
+        "timezone": "UTC",
+        "serverTime": exchange.now_ms,
+        "futuresType": "U_MARGINED",
+        "rateLimits": list(RATE_LIMITS),
+        "exchangeFilters": [],
+        "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
+        "symbols": [exchange_info_symbol(rules) for rules in exchange.quotes.instruments.values()],
+    }
+
+
+def klines(exchange: Exchange, params: Params) -> list[Any]:
+    """GET /fapi/v1/klines."""
+    return _klines(exchange, params, listed_rules(params, exchange.quotes).symbol)
+
+
+def continuous_klines(exchange: Exchange, params: Params) -> list[Any]:
+    """GET /fapi/v1/continuousKlines: by pair and contract type."""
+    symbol = params.text("pair").upper()
+    if symbol not in exchange.quotes.instruments:
+        raise Rejection(-1121)
+    if params.text("contractType") != "PERPETUAL":
+        raise Rejection(-1130, "contractType")
+    return _klines(exchange, params, symbol)
+
+
+def _klines(exchange: Exchange, params: Params, symbol: str) -> list[Any]:
+    interval = params.text("interval")
+    if interval not in INTERVAL_MINUTES:
+        raise Rejection(-1120)
+    start, end = params.maybe_integer("startTime"), params.maybe_integer("endTime")
+    limit = params.limit(500, 1500)
+    bars = exchange.candles.range(symbol, interval, start, end, limit)
+    rules = exchange.quotes.instruments[symbol]
+    return [kline_row(rules, bar, interval) for bar in bars]
+
+
+def _each(
+    exchange: Exchange, params: Params, render: Callable[[Exchange, str], Json]
+) -> Json | list[Json]:
+    """Answer for one symbol with an object, for none with a list of all."""
+    if "symbol" in params:
+        return render(exchange, listed_rules(params, exchange.quotes).symbol)
+    return [render(exchange, symbol) for symbol in exchange.quotes.symbols]
+
+
+def premium_index(exchange: Exchange, params: Params) -> Json | list[Json]:
+    """GET /fapi/v1/premiumIndex."""
+    return _each(exchange, params, premium_row)
+
+
+def premium_row(exchange: Exchange, symbol: str) -> Json:
+    """Return a symbol's mark, index and running funding rate."""
+    quotes = exchange.quotes
+    mark, index = fixed(quotes.mark(symbol), 8), fixed(quotes.index(symbol), 8)
+    return {
+        "symbol": symbol,
+        "markPrice": mark,
+        "indexPrice": index,
+        "estimatedSettlePrice": index,
+        "lastFundingRate": fixed(quotes.funding_rate(symbol, quotes.next_funding_ms), 8),
+        "interestRate": fixed(INTEREST_RATE, 8),
+        "nextFundingTime": quotes.next_funding_ms,
+        "time": exchange.now_ms,
+    }
+
+
+def ticker_price(exchange: Exchange, params: Params) -> Json | list[Json]:
+    """GET /fapi/v1/ticker/price and v2."""
+    return _each(exchange, params, _price_row)
+
+
+def _price_row(exchange: Exchange, symbol: str) -> Json:
+    quotes = exchange.quotes
+    price = price_text(quotes.instruments[symbol], quotes.last(symbol))
+    return {"symbol": symbol, "price": price, "time": exchange.now_ms}
+
+
+def book_ticker(exchange: Exchange, params: Params) -> Json | list[Json]:
+    """GET /fapi/v1/ticker/bookTicker."""
+    return _each(exchange, params, _book_row)
+
+
+def _book_row(exchange: Exchange, symbol: str) -> Json:
+    rules = exchange.quotes.instruments[symbol]
+    bid, ask = exchange.quotes.touch(symbol)
+    return {
+        "symbol": symbol,
+        "bidPrice": price_text(rules, bid.price),
+        "bidQty": quantity_text(rules, bid.quantity),
+        "askPrice": price_text(rules, ask.price),
+        "askQty": quantity_text(rules, ask.quantity),
+        "time": exchange.now_ms,
+        "lastUpdateId": exchange.quotes.update_id(symbol),
+    }
+
+
+def ticker_24hr(exchange: Exchange, params: Params) -> Json | list[Json]:
+    """GET /fapi/v1/ticker/24hr."""
+    return _each(exchange, params, day_row)
+
+
+def day_row(exchange: Exchange, symbol: str) -> Json:
+    """Return the figures of the last 24 hours of minutes."""
+    rules = exchange.quotes.instruments[symbol]
+    bars = exchange.candles.range(symbol, "1m", None, None, DAY_MINUTES)
+    volume = sum((bar.volume for bar in bars), Decimal(0))
+    quote = sum((bar.quote_volume for bar in bars), Decimal(0))
+    count = sum(bar.trades for bar in bars)
+    last, first = bars[-1].close, bars[0].open
+    prints = exchange.quotes.prints(symbol)
+    return {
+        "symbol": symbol,
+        "priceChange": price_text(rules, last - first),
+        "priceChangePercent": fixed((last / first - 1) * 100, 3),
+        "weightedAvgPrice": price_text(rules, quote / volume if volume else last),
+        "lastPrice": price_text(rules, last),
+        "lastQty": quantity_text(rules, prints[-1].quantity if prints else Decimal(0)),
+        "openPrice": price_text(rules, first),
+        "highPrice": price_text(rules, max(bar.high for bar in bars)),
+        "lowPrice": price_text(rules, min(bar.low for bar in bars)),
+        "volume": quantity_text(rules, volume),
+        "quoteVolume": fixed(quote, 2),
+        "openTime": bars[0].open_ms,
+        "closeTime": exchange.now_ms,
+        "firstId": max(1, bars[-1].first_trade + bars[-1].trades - count),
+        "lastId": bars[-1].first_trade + bars[-1].trades - 1,
+        "count": count,
+    }
+
+
+def depth(exchange: Exchange, params: Params) -> Json:
+    """GET /fapi/v1/depth."""
+    rules = listed_rules(params, exchange.quotes)
+    limit = params.maybe_integer("limit")
+    limit = 500 if limit is None else limit
+    if limit not in DEPTH_LIMITS:
+        raise Rejection(-4021, limit)
+    quotes = exchange.quotes
+
+    def side(levels: list[Level]) -> list[list[str]]:
+        return [
+            [price_text(rules, row.price), quantity_text(rules, row.quantity)] for row in levels
+        ]
+
+    return {
+        "lastUpdateId": quotes.update_id(rules.symbol),
+        "E": exchange.now_ms,
+        "T": exchange.now_ms,
+        "bids": side(quotes.book(rules.symbol, "SELL", limit)),
+        "asks": side(quotes.book(rules.symbol, "BUY", limit)),
+    }
+
+
+def agg_trades(exchange: Exchange, params: Params) -> list[Json]:
+    """GET /fapi/v1/aggTrades: the prints of the last hour."""
+    rules = listed_rules(params, exchange.quotes)
+    found = exchange.quotes.prints(rules.symbol)
+    start, end = params.maybe_integer("startTime"), params.maybe_integer("endTime")
+    first = params.maybe_integer("fromId")
+    limit = params.limit(500, 1000)
+    kept = [
+        row
+        for row in found
+        if (start is None or row.time_ms >= start)
+        and (end is None or row.time_ms <= end)
+        and (first is None or row.number >= first)
+    ]
+    kept = kept[-limit:] if start is None and first is None else kept[:limit]
+    return [
+        {
+            "a": row.number,
+            "p": price_text(rules, row.price),
+            "q": quantity_text(rules, row.quantity),
+            "nq": quantity_text(rules, row.quantity),
+            "f": row.number,
+            "l": row.number,
+            "T": row.time_ms,
+            "m": row.buyer_is_maker,
+        }
+        for row in kept
+    ]
+
+
+def trades(exchange: Exchange, params: Params) -> list[Json]:
+    """GET /fapi/v1/trades: the latest prints."""
+    rules = listed_rules(params, exchange.quotes)
+    return [
+        {
+            "id": row.number,
+            "price": price_text(rules, row.price),
+            "qty": quantity_text(rules, row.quantity),
+            "quoteQty": fixed(row.price * row.quantity, 2),
+            "time": row.time_ms,
+            "isBuyerMaker": row.buyer_is_maker,
+            "isRPITrade": False,
+        }
+        for row in exchange.quotes.prints(rules.symbol)[-params.limit(500, 1000) :]
+    ]
+
+
+def funding_rate(exchange: Exchange, params: Params) -> list[Json]:
+    """GET /fapi/v1/fundingRate: settlements up to now, oldest first."""
+    quotes = exchange.quotes
+    symbols = [listed_rules(params, quotes).symbol] if "symbol" in params else quotes.symbols
+    start, end = params.maybe_integer("startTime"), params.maybe_integer("endTime")
+    limit = params.limit(100, 1000)
+    last = min(quotes.now_ms, end if end is not None else quotes.now_ms) // FUNDING_MS
+    oldest = -(-exchange.candles.first_ms // FUNDING_MS)
+    first = last - limit + 1
+    if start is not None:
+        first = -(-start // FUNDING_MS)
+        last = min(last, first + limit - 1)
+    rows = []
+    for number in range(max(first, oldest), last + 1):
+        settlement = number * FUNDING_MS
+        for symbol in symbols:
+            bars = exchange.candles.range(symbol, "1m", settlement, settlement + MINUTE_MS, 1)
+            rows.append(
+                {
+                    "symbol": symbol,
+                    "fundingTime": settlement,
+                    "fundingRate": fixed(quotes.funding_rate(symbol, settlement), 8),
+                    "markPrice": fixed(bars[0].open, 8) if bars else "0.00000000",
+                    "rateType": "Regular",
+                }
+            )
+    return rows[-limit:]
+
+
+def funding_info(_exchange: Exchange, _params: Params) -> list[Json]:
+    """GET /fapi/v1/fundingInfo: symbols with an adjusted interval or cap; there are none."""
+    return []
+
+
+def open_interest(exchange: Exchange, params: Params) -> Json:
+    """GET /fapi/v1/openInterest: what the account itself holds, there being no other trader."""
+    rules = listed_rules(params, exchange.quotes)
+    amount = abs(exchange.account.positions[rules.symbol].amount)
+    return {
+        "openInterest": quantity_text(rules, amount),
+        "symbol": rules.symbol,
+        "time": exchange.now_ms,
+    }

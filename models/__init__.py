@@ -1,0 +1,1 @@
+"""Learning: labels, walk-forward splits, training, honest scores and signed model files."""

@@ -1,0 +1,158 @@
+"""Model files: written with a signed manifest, verified before a single byte is unpickled.
+
+`{SYMBOL}_gradient_boosting.joblib` holds the fitted model.  Beside it lies
+`{SYMBOL}_gradient_boosting.manifest.json`: the manifest (features, data hash, range, seed,
+versions, scores, SHA-256 of the model's bytes) and its HMAC-SHA256.  The key is 32 random bytes in
+a file of its own (mode 0600), made when the first model is saved and kept outside the models
+folder: who can only write models cannot sign them.
+
+Reading goes: manifest against the key, bytes against the manifest, and then the very bytes that
+were hashed are unpickled.  Unpickling runs code, so nothing earlier may touch it.
+"""
+
+import hashlib
+import hmac
+import io
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import joblib
+import sklearn
+
+from core.errors import ModelRefusedError
+
+FILE_SUFFIX = "_gradient_boosting.joblib"
+_KEY_BYTES = 32
+_RETRAIN = "Fix: run `run.py train` again"
+
+
+def model_path(model_dir: Path, symbol: str) -> Path:
+    """Return where a symbol's model lies."""
+    return model_dir / f"{symbol}{FILE_SUFFIX}"
+
+
+def manifest_path(path: Path) -> Path:
+    """Return where the manifest of a model file lies."""
+    return path.with_suffix(".manifest.json")
+
+
+def default_key_file(path: Path) -> Path:
+    """Return the key's place when none is given: beside the models folder, `models.key`."""
+    folder = path.resolve().parent
+    return folder.with_name(f"{folder.name}.key")
+
+
+def write_model(path: Path, model: Any, manifest: dict[str, Any], key_file: Path) -> None:
+    """Write a model and its signed manifest, each in one step; makes the folder and the key.
+
+    `file`, `sha256` and `versions` are added to the manifest.  A reader that meets only one of the
+    two new files refuses the pair.  Raises OSError if the folder cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    key = _key(key_file)
+    buffer = io.BytesIO()
+    joblib.dump(model, buffer, compress=3)
+    content = buffer.getvalue()
+    signed = manifest | {
+        "file": path.name,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "versions": versions(),
+    }
+    document = {"manifest": signed, "hmac": _signature(signed, key)}
+    _replace(path, content)
+    _replace(manifest_path(path), json.dumps(document, indent=1, sort_keys=True).encode())
+
+
+def read_model(path: Path, key_file: Path) -> tuple[Any, dict[str, Any]]:
+    """Return (model, manifest) of a verified file.
+
+    Raises ModelRefusedError, one line, if the file, its manifest or the key is missing, if the
+    manifest was not signed with the key, if the bytes are not the manifest's, or if it was made by
+    another scikit-learn.
+    """
+    manifest = read_manifest(path, key_file)
+    content = _read(path, f"model {path} is missing. {_RETRAIN}")
+    if not hmac.compare_digest(hashlib.sha256(content).hexdigest(), str(manifest.get("sha256"))):
+        raise ModelRefusedError(f"model {path} is not the file its manifest names. {_RETRAIN}")
+    made_by, here = manifest["versions"]["scikit-learn"], versions()["scikit-learn"]
+    if made_by != here:
+        raise ModelRefusedError(
+            f"model {path} was made by scikit-learn {made_by}, this is {here}. {_RETRAIN}"
+        )
+    try:
+        return joblib.load(io.BytesIO(content)), manifest
+    except Exception as error:
+        raise ModelRefusedError(f"model {path} cannot be read ({error}). {_RETRAIN}") from error
+
+
+def read_manifest(path: Path, key_file: Path) -> dict[str, Any]:
+    """Return the verified manifest of a model file without reading the model."""
+    if not path.exists():
+        raise ModelRefusedError(f"model {path} is missing. {_RETRAIN}")
+    place = manifest_path(path)
+    content = _read(place, f"model {path} has no manifest {place.name}. {_RETRAIN}")
+    key = _read(key_file, f"model {path}: its key {key_file} is missing. {_RETRAIN}")
+    try:
+        document = json.loads(content)
+        manifest, signature = document["manifest"], document["hmac"]
+        genuine = hmac.compare_digest(_signature(manifest, key), signature)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ModelRefusedError(f"manifest {place} is unreadable. {_RETRAIN}") from None
+    if not genuine:
+        raise ModelRefusedError(f"manifest {place} was not signed with {key_file}. {_RETRAIN}")
+    if manifest.get("file") != path.name:
+        raise ModelRefusedError(
+            f"model {path} was saved as {manifest.get('file')}. Fix: give it that name again"
+        )
+    return dict(manifest)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions a model file depends on."""
+    return {"scikit-learn": sklearn.__version__, "joblib": joblib.__version__}
+
+
+def _signature(manifest: dict[str, Any], key: bytes) -> str:
+    canonical = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
+    return hmac.new(key, canonical, hashlib.sha256).hexdigest()
+
+
+def _read(path: Path, missing: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        raise ModelRefusedError(missing) from None
+    if not content:
+        raise ModelRefusedError(f"{path} is empty. {_RETRAIN}")
+    return content
+
+
+def _key(key_file: Path) -> bytes:
+    """Read the key, or make it; O_EXCL lets one of two first writers win."""
+    key_file.parent.mkdir(parents=True, exist_ok=True)
+    draft = key_file.with_name(f".{key_file.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(_KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        # A link, not a rename: it fails where a key is already, and never shows half a key.
+        os.link(draft, key_file)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    return key_file.read_bytes()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with draft.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
