@@ -13,7 +13,7 @@ from actors.edges.gateway import Gateway
 from actors.edges.state_directory import StateDirectory, StateLock
 from actors.edges.strategy_loader import load_strategy_class, refuse_look_ahead
 from actors.edges.system_clock import SystemClock
-from actors.edges.venue_address import VenueAddress, reach, release
+from actors.edges.venue_choice import ChosenVenue, reach, release
 from actors.mailbox import Mailbox
 from actors.runtime import Threads
 from actors.status import headline, snapshot
@@ -45,7 +45,7 @@ class MultiSymbolBot:
         self.config = config if config is not None else Config()
         self.state = StateDirectory.of(self.config)
         self.machines = Machines()
-        self.address: VenueAddress | None = None
+        self.address: ChosenVenue | None = None
         self.exit_reason: SupervisorGaveUpError | None = None
         self._lock: StateLock | None = None
         self._runtime: Threads | None = None
@@ -99,6 +99,9 @@ class MultiSymbolBot:
         predictors = load_predictors(self.config, self.state)
         self.address = await asyncio.to_thread(reach, self.config, self.state)
         clock = SystemClock()
+        if self.address.line is not None:
+            venue_ns, wall_ns, speed = self.address.line
+            clock.anchor(venue_ns=venue_ns, wall_ns=wall_ns, speed=speed)
         self._database = DatabaseManager(self.state.database, clock=clock.now)
         epoch = await asyncio.to_thread(self._database.begin_epoch, self.address.venue_id)
         self._tracer = Tracer(self.state.traces, epoch)
@@ -211,7 +214,7 @@ class MultiSymbolBot:
             publish=built.append,
         )
         self._supervisor = built[0]
-        timed = (Room.FEED, Room.RISK, Room.EXECUTION)
+        timed = (Room.RISK, Room.EXECUTION)
 
         def tick() -> None:
             names = [n for room in timed for n in directory.names(room)]

@@ -18,7 +18,7 @@ from core.symbol.features import FEATURE_NAMES, bars_of, feature_matrix
 from core.symbol.indicators import FloatArray, IntArray
 from models.calibration import CONFIDENCE_MIN
 from models.evaluation import Evaluation, evaluate_predictions
-from models.labels import future_returns
+from models.labels import future_returns, interval_ms
 from models.price_predictor import PricePredictor
 
 OUT_OF_FOLD = "out_of_fold"
@@ -61,7 +61,7 @@ def honest_predictions(predictor: PricePredictor, df: pd.DataFrame) -> HonestPre
     """
     bars = bars_of(df)
     features = feature_matrix(df)
-    labels = future_returns(bars.close, predictor.horizon)
+    labels = future_returns(bars.close, bars.open_ms, predictor.horizon)
     known = np.isfinite(features).all(axis=1)
     predictions = np.zeros(len(df), dtype=np.float64)
     confidences = np.full(len(df), CONFIDENCE_MIN)
@@ -103,11 +103,10 @@ def _saved_model_from_ms(predictor: PricePredictor, open_ms: IntArray) -> int:
     trained_on = predictor.manifest.get("interval_ms")
     if seen is None or trained_on is None:
         return int(open_ms[-1])
-    if len(open_ms) > 1:
-        interval_ms = int(np.median(np.diff(open_ms)))
-        if interval_ms != trained_on:
-            raise DataError(
-                f"evaluate: candles are {interval_ms} ms apart, the model was trained on "
-                f"{trained_on}. Fix: give data of the same interval"
-            )
+    here = interval_ms(open_ms)
+    if here not in {0, trained_on}:
+        raise DataError(
+            f"evaluate: candles are {here} ms apart, the model was trained on {trained_on}. "
+            "Fix: give data of the same interval"
+        )
     return seen[1] + predictor.horizon * int(trained_on)

@@ -23,11 +23,11 @@ from core.symbol.features import (
     compute_features,
     feature_matrix,
 )
-from core.symbol.indicators import FloatArray, IntArray
+from core.symbol.indicators import FloatArray
 from core.symbol.trees import TreeEnsemble
 from models.calibration import CONFIDENCE_MIN, FLAT, Calibration, fit_calibration
 from models.evaluation import Evaluation, evaluate_predictions
-from models.labels import future_returns
+from models.labels import future_returns, interval_ms
 from models.model_files import default_key_file, read_model, write_model
 from models.tree_arrays import tree_ensemble
 from models.walk_forward import Fold, walk_forward
@@ -101,7 +101,8 @@ class PricePredictor:
         y is the simple return over the next `horizon` bars.
         """
         features = self.create_features(df)
-        labels = future_returns(bars_of(df).close, self.horizon)
+        bars = bars_of(df)
+        labels = future_returns(bars.close, bars.open_ms, self.horizon)
         known = np.isfinite(labels) & np.isfinite(features.to_numpy()).all(axis=1)
         return features[known], pd.Series(labels[known], index=df.index[known], name="return")
 
@@ -113,7 +114,8 @@ class PricePredictor:
         baseline_always_up, baseline_last_direction, rmse_zero_return, skilled (0 or 1), rows.
         All of `evaluation` has more.  Raises DataError if there are too few rows.
         """
-        x, y, open_ms = self._rows(df)
+        features, labels = self.prepare_features(df)
+        x, y = features.to_numpy(dtype=np.float64), labels.to_numpy(dtype=np.float64)
         with threadpool_limits(limits=1):
             out_of_fold = self.out_of_fold(x, y)
             model = self._new_model().fit(x, y)
@@ -136,7 +138,7 @@ class PricePredictor:
             "features": list(FEATURE_NAMES),
             "data_sha256": _data_hash(df),
             "range_ms": [int(bars.open_ms[0]), int(bars.open_ms[-1])],
-            "interval_ms": int(np.median(np.diff(open_ms))),
+            "interval_ms": interval_ms(bars.open_ms),
             "train_rows": len(y),
             "calibration": asdict(out_of_fold.calibration),
             "skilled": evaluation.skilled,
@@ -218,11 +220,6 @@ class PricePredictor:
             calibration=fit_calibration(predictions, y),
         )
 
-    def _rows(self, df: pd.DataFrame) -> tuple[FloatArray, FloatArray, IntArray]:
-        features, labels = self.prepare_features(df)
-        x = features.to_numpy(dtype=np.float64)
-        return x, labels.to_numpy(dtype=np.float64), bars_of(df).open_ms
-
     def _folds(self, rows: int) -> list[Fold]:
         for folds in range(FOLDS_MAX, FOLDS_MIN - 1, -1):
             try:
@@ -261,9 +258,8 @@ class PricePredictor:
 
 def _data_hash(df: pd.DataFrame) -> str:
     bars = bars_of(df)
-    digest = hashlib.sha256()
-    for column in (bars.open_ms, bars.open, bars.high, bars.low, bars.close, bars.volume):
-        digest.update(column.tobytes())
+    digest = hashlib.sha256(bars.open_ms.tobytes())
+    digest.update(bars.table.tobytes())
     return digest.hexdigest()
 
 

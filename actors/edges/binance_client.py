@@ -2,27 +2,45 @@
 
 What differs from the library (venue reference, section 12): the embedded venue's addresses are
 class attributes of a subclass, since there is no base-URL parameter; no spot ping; one recvWindow
-per client; the body of an error answer survives; an error inside a 2xx is an error; the library never
-reconnects a socket by itself (it would give up for good after half a minute), `streams.py` does.
-Everything here is built and used inside the gateway's own loop.
+per client; the body of an error answer survives; an error inside a 2xx is an error; the library
+never reconnects a socket by itself (it gives up after half a minute), `streams.py` does.
+Everything here is built and used inside the gateway's loop; no other module imports the library.
 """
 
 import asyncio
 import logging
 import re
 import time
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 import orjson
-from binance import AsyncClient, BinanceSocketManager
-from binance.enums import FuturesType
-from binance.exceptions import BinanceAPIException, BinanceRequestException
-from binance.ws.constants import WSListenerState
-from binance.ws.reconnecting_websocket import ReconnectingWebsocket
 
 from core.execution.classify import Trouble, Verdict, classify, remedy
+
+with warnings.catch_warnings():
+    # The library imports a part of websockets that is deprecated, and does not use it here.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from binance import AsyncClient, BinanceSocketManager
+    from binance.enums import FuturesType
+    from binance.exceptions import BinanceAPIException, BinanceRequestException, ReadLoopClosed
+    from binance.ws.constants import WSListenerState
+    from binance.ws.reconnecting_websocket import ReconnectingWebsocket
+
+__all__ = [
+    "BinanceRequestException",
+    "Problem",
+    "ReadLoopClosed",
+    "ReconnectingWebsocket",
+    "VenueClient",
+    "VenueSockets",
+    "close_socket",
+    "problem",
+    "quiet_library_log",
+    "redirected",
+]
 
 ENTRY_RECV_WINDOW_MS = 3_000  # short: an entry of unknown outcome is absent once it has passed
 RECV_WINDOW_MS = 10_000

@@ -80,7 +80,7 @@ class Connection:
             self._inside = True
             try:
                 database = self._opened()
-                with database.transaction():
+                with _transaction(database):
                     yield database
             except _ROW_FAULTS:
                 raise
@@ -98,7 +98,8 @@ class Connection:
         database = self._built()
         database.connect()
         try:
-            self._check_or_migrate(database)
+            with _transaction(database):
+                self._check_or_migrate(database)
         except BaseException:
             database.close()
             raise
@@ -172,7 +173,26 @@ class Connection:
             else "make the file readable and writable, or change DB_FILE"
         )
         fix = next((fix for sign, fix in _FIXES if sign in words.lower()), fallback)
+        if self.read_only and self._path is not None and not self._path.exists():
+            fix = "run the bot once: it creates the database"
         return UnavailableError(f"DB_FILE {self.where} cannot be used ({words}). Fix: {fix}.")
+
+
+@contextmanager
+def _transaction(database: SqliteDatabase | PostgresqlDatabase) -> Iterator[None]:
+    """Commit at the end, roll back on any exception, and let that very exception out.
+
+    peewee's own context would replace it: after a full disk SQLite has rolled back by itself, and
+    the second rollback's complaint says nothing about the disk.
+    """
+    database.begin()
+    try:
+        yield
+        database.commit()
+    except BaseException:
+        with suppress(*_TROUBLE):
+            database.rollback()
+        raise
 
 
 def _check_intact(database: SqliteDatabase) -> None:

@@ -165,7 +165,7 @@ CREATE TABLE decisions (
     checks TEXT NOT NULL,
     caps TEXT NOT NULL,
     quantity TEXT NOT NULL,
-    strength {real} NOT NULL,
+    strength {real},
     confidence {real},
     price TEXT NOT NULL,
     kline_close_ns {big} NOT NULL,
@@ -237,17 +237,17 @@ def check_version(found: int, where: str) -> None:
 
 
 def migrate(database: Database, where: str) -> int:
-    """Bring the open database to `VERSION` in one transaction; return the version found before.
+    """Bring the open database to `VERSION`; return the version found before.
 
-    Raises ConfigurationError for a newer schema.  Call it outside any transaction.
+    Call it inside a transaction, so that an upgrade that fails leaves nothing.  Raises
+    ConfigurationError for a newer schema.
     """
     words = _SQLITE if isinstance(database, SqliteDatabase) else _POSTGRESQL
-    with database.transaction():
-        found = version_of(database)
-        check_version(found, where)
-        for version in range(found + 1, VERSION + 1):
-            for statement in MIGRATIONS[version - 1]:
-                database.execute_sql(statement.format(**words).strip())
-            if version > 1:  # version 1 has no such table; step 2 notes it
-                database.execute_sql(f"INSERT INTO schema_version (version) VALUES ({version})")  # noqa: S608
+    found = version_of(database)
+    check_version(found, where)
+    for version in range(found + 1, VERSION + 1):
+        for statement in MIGRATIONS[version - 1]:
+            database.execute_sql(statement.format(**words).strip())
+        if version > 1:  # version 1 has no table to note it in; step 2 does that for it
+            database.execute_sql(f"INSERT INTO schema_version (version) VALUES ({version})")  # noqa: S608
     return found

@@ -18,6 +18,10 @@ from core.execution.classify import Action, Verdict
 _PAUSE_MAX_S = 30.0
 _PATIENCE_S = 60.0  # a longer silence is reported at once instead of being sat out
 _READS_AT_ONCE = 8
+# A position may be without its stop for 5 s at most: what fails for longer goes back to execution,
+# which then flattens.
+_PROTECTIVE_ATTEMPTS = 4
+_PROTECTIVE_DELAY_S = 0.2
 
 Call = Callable[[], Awaitable[Any]]
 
@@ -47,11 +51,18 @@ class Retrying:
     async def read(self, call: Call) -> Any:
         """Return the answer of a read, repeating it; raises the last error."""
         async with self._reads:
-            return await self._repeated(call, lambda verdict: verdict.readable_again)
+            return await self._repeated(
+                call, lambda v: v.readable_again, attempts=self._attempts, delay_s=self._delay_s
+            )
 
     async def protect(self, call: Call) -> Any:
         """Return the answer of a protective order or a cancel; raises the last error."""
-        return await self._repeated(call, lambda verdict: verdict.repeatable)
+        return await self._repeated(
+            call,
+            lambda v: v.repeatable,
+            attempts=min(self._attempts, _PROTECTIVE_ATTEMPTS),
+            delay_s=min(self._delay_s, _PROTECTIVE_DELAY_S),
+        )
 
     async def once(self, call: Call) -> Any:
         """Return the answer of one single attempt; raises its error."""
@@ -61,10 +72,12 @@ class Retrying:
             await self._learn(problem(error))
             raise
 
-    async def _repeated(self, call: Call, again: Callable[[Verdict], bool]) -> Any:
+    async def _repeated(
+        self, call: Call, again: Callable[[Verdict], bool], *, attempts: int, delay_s: float
+    ) -> Any:
         retrying = tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_attempt(self._attempts),
-            wait=tenacity.wait_exponential(multiplier=self._delay_s, max=_PAUSE_MAX_S),
+            stop=tenacity.stop_after_attempt(attempts),
+            wait=tenacity.wait_exponential(multiplier=delay_s, max=_PAUSE_MAX_S),
             retry=tenacity.retry_if_exception(
                 lambda error: (
                     isinstance(error, Exception)

@@ -10,10 +10,13 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from binance.exceptions import ReadLoopClosed
-from binance.ws.reconnecting_websocket import ReconnectingWebsocket
-
-from actors.edges.binance_client import VenueClient, close_socket, problem
+from actors.edges.binance_client import (
+    ReadLoopClosed,
+    ReconnectingWebsocket,
+    VenueClient,
+    close_socket,
+    problem,
+)
 from core.execution.classify import Action
 from core.messages import StreamDown, StreamUp
 
@@ -34,9 +37,9 @@ class StreamLostError(Exception):
 class Stream:
     """One logical stream over one or more sockets, which live and die together.
 
-    `open_sockets` yields connected sockets; `on_frame` takes each decoded frame; `silence_s` bounds the time
-    without a frame on any of the sockets (None: silence is normal); `background` runs beside the
-    pumps, and its exception ends the connection.
+    `open_sockets` yields connected sockets; `on_frame` takes each decoded frame; `silence_s` bounds
+    the time without a frame on any of the sockets (None: silence is normal); `background` runs
+    beside the pumps, and its exception ends the connection.
     """
 
     def __init__(

@@ -206,7 +206,7 @@ class DecisionRow(Model):
     checks = TextField()
     caps = TextField()
     quantity = TextField()
-    strength = DoubleField()
+    strength = DoubleField(null=True)
     confidence = DoubleField(null=True)
     price = TextField()
     kline_close_ns = BigIntegerField()

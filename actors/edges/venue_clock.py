@@ -7,6 +7,7 @@ kept in step here (0 on the embedded venue: that one accepts wall stamps at any 
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -39,8 +40,8 @@ class VenueClock:
         if self._embedded:
             health = await self.health()
             self._clock.anchor(
-                venue_ns=health["anchor_venue_ms"] * NS_PER_MS,
-                wall_ns=health["anchor_wall_ms"] * NS_PER_MS,
+                venue_ns=health["anchor"]["venue_ms"] * NS_PER_MS,
+                wall_ns=health["anchor"]["wall_ms"] * NS_PER_MS,
                 speed=health["speed"],
             )
             return
@@ -70,17 +71,12 @@ class VenueClock:
         """Measure again every few seconds, and at once after a jump, until cancelled."""
         while True:
             self._wanted.clear()
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(_PERIOD_S):
                     await self._wanted.wait()
-            except TimeoutError:
-                pass
-            try:
+            with suppress(Exception):  # that the venue is away is told by the streams
                 await self.measure()
-            except Exception:  # noqa: BLE001 - the streams tell that the venue is away
-                continue
-            finally:
-                await asyncio.sleep(_REREAD_S)
+            await asyncio.sleep(_REREAD_S)
 
     async def _sample(self) -> tuple[int, int, int]:
         began_ns, mono_ns = time.time_ns(), time.monotonic_ns()

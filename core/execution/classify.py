@@ -163,6 +163,7 @@ _BY_ACTION = {
     Action.RETRY: "The venue is overloaded. Fix: none, it is repeated with growing pauses.",
     Action.COOL_DOWN: "Too many requests. Fix: wait, and send less.",
     Action.REFRESH_FILTERS: "The order breaks a filter. Fix: check the precision settings.",
+    Action.RESYNC_POSITION: "The position changed meanwhile. Fix: none, it is read again.",
     Action.REDUCE_ONLY: "The account may only reduce positions. Fix: see the venue's notices.",
     Action.CLOSE_SYMBOL: "The symbol is not tradable now. Fix: take it out of SYMBOLS.",
     Action.HALT: "Access refused. Fix: check key, permissions and IP list.",
@@ -181,6 +182,6 @@ def remedy(what: int | str) -> str:
     if known:
         return known
     if isinstance(what, int):
-        verdict = classify(code=what) if what < 0 else classify(status=what)
+        verdict = classify(status=400, code=what) if what < 0 else classify(status=what)
         return _BY_ACTION.get(verdict.action, f"Refused by the venue ({what}). Fix: see its docs.")
     return f"{what}. Fix: see the log."

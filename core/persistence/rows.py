@@ -5,6 +5,7 @@ get the nearest float.  Every conversion lives here, so that what was written is
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -63,6 +64,14 @@ def exact(amount: Decimal) -> str:
     '0.0000001'
     """
     return format(amount, "f")
+
+
+def finite(number: float | None) -> float | None:
+    """Return a number that every database can hold; NaN and infinity become unknown.
+
+    They come from strategies, which are the user's: a bad one must not stop the storing of others.
+    """
+    return number if number is not None and math.isfinite(number) else None
 
 
 def intent_values(intent: Intent) -> tuple[tuple[str, Value], ...]:

@@ -6,10 +6,8 @@ from enum import Enum
 import numpy as np
 import pandas as pd
 
-from core.symbol.features import PRICE_COLUMNS, TAKER_COLUMN, bars_of
+from core.symbol.features import CANDLE_COLUMNS, bars_of
 from core.symbol.indicators import FloatArray
-
-COLUMNS: tuple[str, ...] = (*PRICE_COLUMNS, TAKER_COLUMN)
 
 
 class Appended(Enum):
@@ -33,9 +31,9 @@ class CandleBuffer:
             raise ValueError(f"capacity {capacity} and interval_ms {interval_ms} must be positive")
         self._capacity = capacity
         self._interval_ms = interval_ms
-        self._columns = pd.Index(COLUMNS)
+        self._columns = pd.Index(CANDLE_COLUMNS)
         self._times = np.zeros(2 * capacity, dtype=np.int64)
-        self._values: FloatArray = np.zeros((len(COLUMNS), 2 * capacity), dtype=np.float64)
+        self._values: FloatArray = np.zeros((len(CANDLE_COLUMNS), 2 * capacity), dtype=np.float64)
         self._start = 0
         self._end = 0
 
@@ -90,12 +88,9 @@ class CandleBuffer:
                 f"candle history jumps by {int(apart[row])} ms after open time "
                 f"{int(bars.open_ms[row])}, must be {self._interval_ms}"
             )
-        count = len(bars.close)
+        count = len(bars)
         self._times[:count] = bars.open_ms
-        for place, column in enumerate(
-            (bars.open, bars.high, bars.low, bars.close, bars.volume, bars.taker)
-        ):
-            self._values[place, :count] = column
+        self._values[:, :count] = bars.table
         self._start, self._end = 0, count
 
     def frame(self, last: int | None = None) -> pd.DataFrame:

@@ -94,49 +94,68 @@ FeatureEngine = Literal["numba", "ta"]
 
 PRICE_COLUMNS = ("open", "high", "low", "close", "volume")
 TAKER_COLUMN = "taker_buy_volume"
+CANDLE_COLUMNS = (*PRICE_COLUMNS, TAKER_COLUMN)
 
 assert len(FEATURE_NAMES) == FEATURE_COUNT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Bars:
-    """The columns of a frame as contiguous arrays of one length."""
+    """A private copy of a candle frame: one row per column, so that each is contiguous."""
 
-    open_ms: IntArray
-    open: FloatArray
-    high: FloatArray
-    low: FloatArray
-    close: FloatArray
-    volume: FloatArray
-    taker: FloatArray  # NaN where unknown
+    open_ms: IntArray  # (n,) UTC
+    table: FloatArray  # (6, n): open high low close volume taker_buy_volume (NaN where unknown)
+
+    @property
+    def close(self) -> FloatArray:
+        """Closing prices, (n,)."""
+        closes: FloatArray = self.table[3]
+        return closes
+
+    def __len__(self) -> int:
+        return len(self.open_ms)
+
+    def continues(self, seen: "Bars", *, new: int) -> bool:
+        """Whether these are the bars of `seen`, `new` more, and perhaps some lost in front."""
+        length = len(self) - new
+        lost = len(seen) - length
+        if length < 1 or lost < 0:
+            return False
+        # Compared as bits: a NaN equals itself.
+        return np.array_equal(seen.open_ms[lost:], self.open_ms[:length]) and np.array_equal(
+            seen.table[:, lost:].view(np.int64), self.table[:, :length].view(np.int64)
+        )
 
 
 def bars_of(df: pd.DataFrame) -> Bars:
-    """Read a candle frame.
+    """Copy the numbers of a candle frame.
 
     `df` has a UTC DatetimeIndex of open times and float64 `open high low close volume`;
-    `taker_buy_volume` is read where present.  Raises DataError if a column or the index is missing.
+    `taker_buy_volume` is read where present.  Raises DataError if the index or a column is missing
+    or a value is no number.
     """
     index = df.index
     if not isinstance(index, pd.DatetimeIndex):
         raise DataError(
             f"candles: the index is {type(index).__name__}. Fix: a UTC DatetimeIndex of open times"
         )
-    missing = [name for name in PRICE_COLUMNS if name not in df.columns]
+    names = df.columns.tolist()
+    missing = [name for name in PRICE_COLUMNS if name not in names]
     if missing:
         raise DataError(f"candles: column {missing[0]} is missing. Fix: give {PRICE_COLUMNS}")
-    columns = [_column(df, name) for name in PRICE_COLUMNS]
-    taker = _column(df, TAKER_COLUMN) if TAKER_COLUMN in df.columns else np.full(len(df), np.nan)
+    values = np.full((6, len(df)), np.nan, dtype=np.float64)
+    wanted = CANDLE_COLUMNS if TAKER_COLUMN in names else PRICE_COLUMNS
+    places = [names.index(name) for name in wanted]
+    # One block for the whole frame is many times cheaper than one Series per column.
+    table = df.to_numpy() if len(names) == len(wanted) else df.iloc[:, places].to_numpy()
+    order = places if len(names) == len(wanted) else range(len(wanted))
+    try:
+        for row, place in enumerate(order):
+            values[row] = table[:, place]
+    except (TypeError, ValueError) as error:
+        raise DataError(f"candles: not a number ({error}). Fix: give float64 columns") from None
     milliseconds = index if index.unit == "ms" else index.as_unit("ms")
-    return Bars(
-        open_ms=np.ascontiguousarray(milliseconds.asi8),
-        open=columns[0],
-        high=columns[1],
-        low=columns[2],
-        close=columns[3],
-        volume=columns[4],
-        taker=taker,
-    )
+    return Bars(np.array(milliseconds.asi8, dtype=np.int64), values)
 
 
 def compute_features(df: pd.DataFrame, *, engine: FeatureEngine = "numba") -> pd.DataFrame:
@@ -188,7 +207,7 @@ class FeatureState:
 
     def run(self, bars: Bars) -> FloatArray:
         """Take many bars; return their rows, (n, `FEATURE_COUNT`)."""
-        rows = np.empty((len(bars.close), FEATURE_COUNT), dtype=np.float64)
+        rows = np.empty((len(bars), FEATURE_COUNT), dtype=np.float64)
         _run(bars, self._state, rows)
         return rows
 
@@ -217,18 +236,10 @@ class RollingFeatures:
             return reference
         bars = bars_of(df)
         seen = self._seen
-        if seen is not None and self._row is not None and _same_tail(seen, bars, new=0):
+        if seen is not None and self._row is not None and bars.continues(seen, new=0):
             return self._row
-        if seen is not None and _same_tail(seen, bars, new=1):
-            row = self._state.step(
-                int(bars.open_ms[-1]),
-                float(bars.open[-1]),
-                float(bars.high[-1]),
-                float(bars.low[-1]),
-                float(bars.close[-1]),
-                float(bars.volume[-1]),
-                float(bars.taker[-1]),
-            )
+        if seen is not None and bars.continues(seen, new=1):
+            row = self._state.step(int(bars.open_ms[-1]), *bars.table[:, -1].tolist())
         else:
             self._state = FeatureState()
             row = self._state.run(bars)[-1]
@@ -243,53 +254,11 @@ def compile_steps() -> None:
 
     state = FeatureState()
     state.step(0, 1.0, 1.0, 1.0, 1.0, 1.0)
-    one = np.ones(1, dtype=np.float64)
-    bars = Bars(
-        open_ms=np.zeros(1, dtype=np.int64),
-        open=one,
-        high=one,
-        low=one,
-        close=one,
-        volume=one,
-        taker=one,
-    )
+    bars = Bars(np.zeros(1, dtype=np.int64), np.ones((6, 1), dtype=np.float64))
     signals.compile_scores(state.run(bars))
     trees.compile_walk()
 
 
 def _run(bars: Bars, state: FloatArray, rows: FloatArray) -> None:
-    run_history(
-        state,
-        bars.open_ms,
-        bars.open,
-        bars.high,
-        bars.low,
-        bars.close,
-        bars.volume,
-        bars.taker,
-        rows,
-    )
-
-
-def _column(df: pd.DataFrame, name: str) -> FloatArray:
-    """Return a private copy: a caller may reuse its buffer, and `RollingFeatures` compares."""
-    return np.array(df[name].to_numpy(), dtype=np.float64, order="C", copy=True)
-
-
-def _same_tail(seen: Bars, bars: Bars, *, new: int) -> bool:
-    """Whether `bars` is `seen` with `new` bars added at the end, and perhaps some lost in front."""
-    length = len(bars.close) - new
-    if length < 1 or length > len(seen.close):
-        return False
-    return all(
-        np.array_equal(old[len(old) - length :], fresh[:length], equal_nan=name == "taker")
-        for name, old, fresh in (
-            ("open_ms", seen.open_ms, bars.open_ms),
-            ("close", seen.close, bars.close),
-            ("volume", seen.volume, bars.volume),
-            ("high", seen.high, bars.high),
-            ("low", seen.low, bars.low),
-            ("open", seen.open, bars.open),
-            ("taker", seen.taker, bars.taker),
-        )
-    )
+    opened, high, low, close, volume, taker = bars.table
+    run_history(state, bars.open_ms, opened, high, low, close, volume, taker, rows)

@@ -36,22 +36,9 @@ _RING = 21  # the 20-bar return needs 21 closes
 _SPAN = 2 * _RING
 
 # Places of the scalars at the head of the state.
-_BARS = 0
-_EMA_9 = 1
-_EMA_21 = 2
-_EMA_50 = 3
-_EMA_12 = 4
-_EMA_26 = 5
-_MACD_SIGNAL = 6
-_UP_7 = 7
-_DOWN_7 = 8
-_UP_14 = 9
-_DOWN_14 = 10
-_UP_21 = 11
-_DOWN_21 = 12
-_ATR = 13
-_STOCH_1 = 14
-_STOCH_2 = 15
+_BARS, _EMA_9, _EMA_21, _EMA_50, _EMA_12, _EMA_26, _MACD_SIGNAL = range(7)
+_UP_7, _DOWN_7, _UP_14, _DOWN_14, _UP_21, _DOWN_21 = range(7, 13)
+_ATR, _STOCH_1, _STOCH_2 = range(13, 16)
 _HEAD = 16
 
 # Starts of the mirrored rings behind them.
@@ -62,12 +49,18 @@ _TYPICAL = _VOLUME + _SPAN
 _HIGH = _TYPICAL + _SPAN
 _LOW = _HIGH + _SPAN
 _FLOW = _LOW + _SPAN
-_STATE_SIZE = _FLOW + _SPAN
+_SIGNED = _FLOW + _SPAN  # volume with the sign of its bar's return
+_WORTH = _SIGNED + _SPAN  # typical price times volume
+_MOVE = _WORTH + _SPAN  # size of the close's change
+_STATE_SIZE = _MOVE + _SPAN
 
 _MS_PER_MINUTE = 60_000
 _MS_PER_HOUR = 3_600_000
 _MS_PER_DAY = 86_400_000
 _SQRT_20 = math.sqrt(20.0)
+# Divisions cost more than everything else here: what can be multiplied is.
+_NINTH = 1.0 / 9.0
+_NINETEENTH = 1.0 / 19.0
 
 
 def new_state() -> FloatArray:
@@ -78,9 +71,9 @@ def new_state() -> FloatArray:
 @njit(cache=True, error_model="numpy")
 def _relative_strength(up: float, down: float) -> float:
     """Wilder's index, 0..100; 50 while the price has never moved (`ta` says 100 there)."""
-    if down == 0.0:
-        return 50.0 if up == 0.0 else 100.0
-    return 100.0 - 100.0 / (1.0 + up / down)
+    if up + down == 0.0:
+        return 50.0
+    return 100.0 * (up / (up + down))
 
 
 @njit(cache=True, error_model="numpy")
@@ -92,7 +85,7 @@ def _advance_averages(  # noqa: PLR0917 -- compiled: a bar is passed as numbers
     if first:
         for place in (_EMA_9, _EMA_21, _EMA_50, _EMA_12, _EMA_26):
             state[place] = close
-        state[_ATR] = (high - low) / 14.0
+        state[_ATR] = (high - low) * (1.0 / 14.0)
         return
     state[_EMA_9] += (close - state[_EMA_9]) * (2.0 / 10.0)
     state[_EMA_21] += (close - state[_EMA_21]) * (2.0 / 22.0)
@@ -115,9 +108,9 @@ def _advance_averages(  # noqa: PLR0917 -- compiled: a bar is passed as numbers
     state[_DOWN_21] += (down - state[_DOWN_21]) * (1.0 / 21.0)
     reach = max(high - low, abs(high - last_close), abs(low - last_close))
     if bars < 14.0:  # Wilder's start: the plain mean of the first 14 true ranges
-        state[_ATR] += reach / 14.0
+        state[_ATR] += reach * (1.0 / 14.0)
     else:
-        state[_ATR] += (reach - state[_ATR]) / 14.0
+        state[_ATR] += (reach - state[_ATR]) * (1.0 / 14.0)
 
 
 @njit(cache=True, error_model="numpy")
@@ -132,9 +125,9 @@ def _returns_and_volatility(returns: FloatArray, out: FloatArray) -> None:
     for i in range(15, 20):
         sum_5 += returns[i] - latest
     sum_10 += sum_5
-    mean_20 = latest + (sum_20 + sum_10) / 20.0
-    mean_10 = latest + sum_10 / 10.0
-    mean_5 = latest + sum_5 / 5.0
+    mean_20 = latest + (sum_20 + sum_10) * 0.05
+    mean_10 = latest + sum_10 * 0.1
+    mean_5 = latest + sum_5 * 0.2
     square_20 = square_10 = square_5 = cube = lagged = before = 0.0
     for i in range(20):
         gap = returns[i] - mean_20
@@ -149,12 +142,12 @@ def _returns_and_volatility(returns: FloatArray, out: FloatArray) -> None:
     for i in range(15, 20):
         gap = returns[i] - mean_5
         square_5 += gap * gap
-    out[5] = math.sqrt(square_5 / 4.0)
-    out[6] = math.sqrt(square_10 / 9.0)
-    out[7] = math.sqrt(square_20 / 19.0)
+    out[5] = math.sqrt(square_5 * 0.25)
+    out[6] = math.sqrt(square_10 * _NINTH)
+    out[7] = math.sqrt(square_20 * _NINETEENTH)
     if square_20 > 0.0:
-        variance = square_20 / 20.0
-        out[38] = cube / 20.0 / (variance * math.sqrt(variance))
+        variance = square_20 * 0.05
+        out[38] = cube * 0.05 / (variance * math.sqrt(variance))
         out[39] = lagged / square_20
     else:
         out[38] = 0.0
@@ -162,20 +155,17 @@ def _returns_and_volatility(returns: FloatArray, out: FloatArray) -> None:
 
 
 @njit(cache=True, error_model="numpy")
-def _price_and_volume(
-    closes: FloatArray,
-    volumes: FloatArray,
-    returns: FloatArray,
-    typicals: FloatArray,
-    out: FloatArray,
-) -> None:
-    """Fill features 0..4, 8..10, 13, 14, 35..37, 40, 41.
-
-    `closes` holds the last 21 values, the others 20, oldest first; needs feature 7.
-    """
+def _price_and_volume(state: FloatArray, end: int, out: FloatArray) -> None:
+    """Fill features 0..4, 8..10, 13, 14, 35..37, 40, 41; needs feature 7."""
+    old, new = end - 19, end + 1
+    closes = state[_CLOSE + old - 1 : _CLOSE + new]  # 21 of them, the others 20
+    volumes = state[_VOLUME + old : _VOLUME + new]
+    signed = state[_SIGNED + old : _SIGNED + new]
+    worths = state[_WORTH + old : _WORTH + new]
+    moves = state[_MOVE + old : _MOVE + new]
     close = closes[20]
     volume = volumes[19]
-    out[0] = returns[19]
+    out[0] = state[_RETURN + end]
     out[1] = close / closes[18] - 1.0
     out[2] = close / closes[15] - 1.0
     out[3] = close / closes[10] - 1.0
@@ -185,29 +175,30 @@ def _price_and_volume(
         sum_close += closes[i + 1] - close
         sum_volume += volumes[i] - volume
         traded += volumes[i]
-        worth += typicals[i] * volumes[i]
-        path += abs(closes[i + 1] - closes[i])
-        direction = (1.0 if returns[i] > 0.0 else 0.0) - (1.0 if returns[i] < 0.0 else 0.0)
-        flow += direction * volumes[i]
-    mean_close = sum_close / 20.0
-    mean_volume = sum_volume / 20.0
+        worth += worths[i]
+        path += moves[i]
+        flow += signed[i]
+    mean_close = sum_close * 0.05
+    mean_volume = sum_volume * 0.05
+    middle_close = close + mean_close
+    middle_volume = volume + mean_volume
     square_close = square_volume = 0.0
     for i in range(20):
-        gap = closes[i + 1] - close - mean_close
+        gap = closes[i + 1] - middle_close
         square_close += gap * gap
-        gap = volumes[i] - volume - mean_volume
+        gap = volumes[i] - middle_volume
         square_volume += gap * gap
     out[8] = volume / volumes[18] - 1.0 if volumes[18] > 0.0 else 0.0
-    volume_std = math.sqrt(square_volume / 19.0)
+    volume_std = math.sqrt(square_volume * _NINETEENTH)
     out[10] = volume_std
-    spread = math.sqrt(square_close / 20.0)
+    spread = math.sqrt(square_close * 0.05)
     out[13] = (2.0 * spread - mean_close) / (4.0 * spread) if spread > 0.0 else 0.5
-    out[14] = 400.0 * spread / (close + mean_close)
+    out[14] = 400.0 * spread / middle_close
     out[35] = out[4] / (out[7] * _SQRT_20) if out[7] > 0.0 else 0.0
     out[36] = -mean_volume / volume_std if volume_std > 0.0 else 0.0
     out[37] = (close - closes[0]) / path if path > 0.0 else 0.0
     if traded > 0.0:
-        out[9] = volume / (traded / 20.0)
+        out[9] = volume / (traded * 0.05)
         out[40] = flow / traded
         out[41] = close * traded / worth - 1.0
     else:
@@ -219,59 +210,57 @@ def _price_and_volume(
 @njit(cache=True, error_model="numpy")
 def _averages(state: FloatArray, close: float, out: FloatArray) -> None:
     """Fill what reads the recursions (features 11, 12, 15..19, 22)."""
-    out[11] = (state[_EMA_9] - state[_EMA_21]) / close
-    out[12] = (state[_EMA_21] - state[_EMA_50]) / close
+    share = 1.0 / close
+    out[11] = (state[_EMA_9] - state[_EMA_21]) * share
+    out[12] = (state[_EMA_21] - state[_EMA_50]) * share
     out[15] = _relative_strength(state[_UP_7], state[_DOWN_7])
     out[16] = _relative_strength(state[_UP_14], state[_DOWN_14])
     out[17] = _relative_strength(state[_UP_21], state[_DOWN_21])
     macd = state[_EMA_12] - state[_EMA_26]
     out[18] = macd
     out[19] = macd - state[_MACD_SIGNAL]
-    out[22] = state[_ATR] / close
+    out[22] = state[_ATR] * share
 
 
 @njit(cache=True, error_model="numpy")
-def _oscillators(  # noqa: PLR0917 -- compiled: windows are passed as arrays
-    state: FloatArray,
-    close: float,
-    highs: FloatArray,
-    lows: FloatArray,
-    typicals: FloatArray,
-    flows: FloatArray,
-    out: FloatArray,
-) -> None:
-    """Fill features 20, 21, 23..25, 34 from the last 20 bars, oldest first."""
+def _oscillators(state: FloatArray, end: int, out: FloatArray) -> None:
+    """Fill features 20, 21, 23..25, 34."""
+    old, new = end - 19, end + 1
+    highs = state[_HIGH + old : _HIGH + new]
+    lows = state[_LOW + old : _LOW + new]
+    typicals = state[_TYPICAL + old : _TYPICAL + new]
+    flows = state[_FLOW + old : _FLOW + new]
+    close = state[_CLOSE + end]
     highest, lowest = highs[19], lows[19]
     inflow = outflow = 0.0
     for i in range(6, 20):
-        highest = highs[i] if highs[i] > highest else highest
-        lowest = lows[i] if lows[i] < lowest else lowest
-        inflow += flows[i] if flows[i] > 0.0 else 0.0
-        outflow += -flows[i] if flows[i] < 0.0 else 0.0
+        highest = max(highest, highs[i])
+        lowest = min(lowest, lows[i])
+        inflow += max(flows[i], 0.0)
+        outflow += max(-flows[i], 0.0)
     highest_20, lowest_20 = highest, lowest
     for i in range(6):
-        highest_20 = highs[i] if highs[i] > highest_20 else highest_20
-        lowest_20 = lows[i] if lows[i] < lowest_20 else lowest_20
+        highest_20 = max(highest_20, highs[i])
+        lowest_20 = min(lowest_20, lows[i])
     reach = highest - lowest
-    stoch = 100.0 * (close - lowest) / reach if reach > 0.0 else 50.0
+    stoch = 100.0 * ((close - lowest) / reach) if reach > 0.0 else 50.0
     out[20] = stoch
     out[21] = (state[_STOCH_2] + state[_STOCH_1] + stoch) / 3.0
     state[_STOCH_2] = state[_STOCH_1]
     state[_STOCH_1] = stoch
-    out[23] = -100.0 * (highest - close) / reach if reach > 0.0 else -50.0
+    out[23] = stoch - 100.0
     typical = typicals[19]
     total = 0.0
     for i in range(20):
         total += typicals[i] - typical
-    mean = total / 20.0
+    mean = total * 0.05
+    middle = typical + mean
     apart = 0.0
     for i in range(20):
-        apart += abs(typicals[i] - typical - mean)
-    out[24] = -mean / (0.015 * (apart / 20.0)) if apart > 0.0 else 0.0
-    if outflow > 0.0:
-        out[25] = 100.0 - 100.0 / (1.0 + inflow / outflow)
-    else:
-        out[25] = 100.0 if inflow > 0.0 else 50.0
+        apart += abs(typicals[i] - middle)
+    out[24] = -mean / (0.015 * 0.05 * apart) if apart > 0.0 else 0.0
+    money = inflow + outflow
+    out[25] = 100.0 * (inflow / money) if money > 0.0 else 50.0
     reach = highest_20 - lowest_20
     out[34] = (close - lowest_20) / reach if reach > 0.0 else 0.5
 
@@ -294,9 +283,10 @@ def _bar_and_time(
     out[29] = 1.0 if working and 13 <= hour < 21 else 0.0
     reach = high - low
     if reach > 0.0:
-        out[30] = (close - opened) / reach
-        out[31] = (high - max(opened, close)) / reach
-        out[32] = (min(opened, close) - low) / reach
+        share = 1.0 / reach
+        out[30] = (close - opened) * share
+        out[31] = (high - max(opened, close)) * share
+        out[32] = (min(opened, close) - low) * share
     else:
         out[30] = 0.0
         out[31] = 0.0
@@ -356,29 +346,20 @@ def step(  # noqa: PLR0917 -- compiled: a bar is passed as numbers
         state[_HIGH + copy] = high
         state[_LOW + copy] = low
         state[_FLOW + copy] = money
+        state[_SIGNED + copy] = volume if change > 0.0 else (-volume if change < 0.0 else 0.0)
+        state[_WORTH + copy] = typical * volume
+        state[_MOVE + copy] = abs(close - last)
     state[_BARS] = bars + 1
     if bars < _RING:  # nothing to divide by yet
         out[:] = np.nan
         return False
-    old, new = end - 19, end + 1
-    typicals = state[_TYPICAL + old : _TYPICAL + new]
-    _oscillators(
-        state,
-        close,
-        state[_HIGH + old : _HIGH + new],
-        state[_LOW + old : _LOW + new],
-        typicals,
-        state[_FLOW + old : _FLOW + new],
-        out,
-    )
+    _oscillators(state, end, out)
     if bars + 1 < FEATURES_WARMUP:
         out[:] = np.nan
         return False
-    returns = state[_RETURN + old : _RETURN + new]
     _averages(state, close, out)
-    _returns_and_volatility(returns, out)
-    closes = state[_CLOSE + old - 1 : _CLOSE + new]
-    _price_and_volume(closes, state[_VOLUME + old : _VOLUME + new], returns, typicals, out)
+    _returns_and_volatility(state[_RETURN + end - 19 : _RETURN + end + 1], out)
+    _price_and_volume(state, end, out)
     _bar_and_time(state, open_ms, (opened, high, low, close, volume, taker), out)
     return True
 
@@ -397,14 +378,5 @@ def run_history(  # noqa: PLR0917 -- compiled: a history is passed as arrays
 ) -> None:
     """Step through `n` bars; `out` is (n, `FEATURE_COUNT`), the other arrays (n,)."""
     for i in range(close.shape[0]):
-        step(
-            state,
-            open_ms[i],
-            opened[i],
-            high[i],
-            low[i],
-            close[i],
-            volume[i],
-            taker[i],
-            out[i],
-        )
+        top, bottom, last = high[i], low[i], close[i]
+        step(state, open_ms[i], opened[i], top, bottom, last, volume[i], taker[i], out[i])

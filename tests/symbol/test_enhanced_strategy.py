@@ -35,9 +35,10 @@ class CloseDigitPredictor:
 
 def assess(df, **config) -> Assessment:
     strategy = EnhancedStrategy(config)
-    strategy.generate_signal(df)
-    assert strategy.last_assessment is not None
-    return strategy.last_assessment
+    assessment = strategy.assess(df)
+    assert strategy.last_assessment is assessment
+    assert strategy.generate_signal(df)[0] == assessment.signal
+    return assessment
 
 
 def test_works_without_any_setting_and_then_needs_a_model():
@@ -176,7 +177,7 @@ def test_the_ta_engine_decides_the_same():
 
 
 def test_settings_that_cannot_be_used_are_named():
-    with pytest.raises(ConfigurationError, match="MIN_SIGNAL_STRENGTH is 1.5"):
+    with pytest.raises(ConfigurationError, match=r"MIN_SIGNAL_STRENGTH is 1\.5"):
         EnhancedStrategy({"MIN_SIGNAL_STRENGTH": 1.5})
     with pytest.raises(ConfigurationError, match="FEATURE_ENGINE is talib"):
         EnhancedStrategy({"FEATURE_ENGINE": "talib"})

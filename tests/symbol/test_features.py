@@ -29,11 +29,10 @@ SPECIFIED = (
 
 def stepped(df: pd.DataFrame) -> np.ndarray:
     bars, state = bars_of(df), FeatureState()
-    columns = (bars.open_ms, bars.open, bars.high, bars.low, bars.close, bars.volume, bars.taker)
     return np.array(
         [
-            state.step(int(bar[0]), *(float(x) for x in bar[1:]))
-            for bar in zip(*columns, strict=True)
+            state.step(open_ms, *bar)
+            for open_ms, bar in zip(bars.open_ms.tolist(), bars.table.T.tolist(), strict=True)
         ]
     )
 
@@ -201,10 +200,21 @@ def test_a_buffer_reused_by_its_owner_does_not_deceive_the_window():
     np.testing.assert_array_equal(rolling.latest(shared), feature_matrix(values)[-1])
 
 
+def test_further_columns_and_their_order_do_not_matter():
+    df = seeded_candles(60)
+    mixed = df[["volume", "close", "low", "high", "open"]].copy()
+    np.testing.assert_array_equal(feature_matrix(mixed), feature_matrix(df))
+    mixed["count"] = 3
+    mixed["note"] = "text"
+    np.testing.assert_array_equal(feature_matrix(mixed), feature_matrix(df))
+
+
 def test_frames_that_are_not_candles_are_named():
     df = seeded_candles(60)
     with pytest.raises(DataError, match="column volume is missing"):
         compute_features(df.drop(columns="volume"))
+    with pytest.raises(DataError, match="not a number"):
+        compute_features(df.assign(close="much"))
     with pytest.raises(DataError, match="RangeIndex"):
         compute_features(df.reset_index(drop=True))
     with pytest.raises(ConfigurationError, match="FEATURE_ENGINE is talib"):

@@ -142,9 +142,7 @@ class AlgoDesk:
             algo.failure = refusal.message
             self._move(algo, "REJECTED")
             return
-        order = self._desk.place(ticket, algo.algo_id)
-        order.stop_price = algo.trigger_price
-        order.original_type = algo.order_type
+        order = self._desk.place(ticket, algo)
         algo.order_id = order.order_id
         self._move(algo, "TRIGGERED")
         self._desk.execute(order)

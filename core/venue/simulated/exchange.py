@@ -20,6 +20,8 @@ from core.venue.simulated.orders import OrderDesk
 from core.venue.simulated.quotes import FUNDING_MS, MARK_WIGGLE, Quotes
 from core.venue.simulated.render import algo_row, income_row, order_row, trade_row
 
+RULES_VERSION = 1  # raise it when the same requests would give another ledger
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Moment:

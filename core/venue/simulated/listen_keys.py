@@ -45,3 +45,7 @@ class ListenKeys:
             ended, self._key = self._key, ""
             return ended
         return None
+
+    def active(self, wall_ms: int) -> str:
+        """Return the active key, or nothing."""
+        return self._key if self.is_active(self._key, wall_ms) else ""

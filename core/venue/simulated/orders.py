@@ -13,7 +13,7 @@ from core.venue.simulated.account import Account, cash
 from core.venue.simulated.account_view import account_event
 from core.venue.simulated.errors import Rejection
 from core.venue.simulated.events import Outbox
-from core.venue.simulated.ledger import Ledger, Order
+from core.venue.simulated.ledger import ZERO, AlgoOrder, Ledger, Order
 from core.venue.simulated.quotes import Level, Quotes
 from core.venue.simulated.render import lite_event, order_event
 from core.venue.simulated.tickets import Ticket
@@ -92,8 +92,11 @@ class OrderDesk:
         if _depth(levels) < ticket.quantity:
             raise Rejection(-5021)
 
-    def place(self, ticket: Ticket, algo_id: int = 0) -> Order:
-        """Accept a checked ticket as a new order; it has not met the book yet (`execute`)."""
+    def place(self, ticket: Ticket, algo: AlgoOrder | None = None) -> Order:
+        """Accept a checked ticket as a new order; it has not met the book yet (`execute`).
+
+        `algo` is the triggered conditional order that it comes from.
+        """
         now_ms = self._quotes.now_ms
         order = Order(
             order_id=self._ledger.next_order_id(ticket.symbol),
@@ -108,12 +111,13 @@ class OrderDesk:
             reduce_only=ticket.reduce_only,
             close_position=ticket.close_position,
             time_ms=now_ms,
-            original_type=ticket.type,
+            original_type=algo.order_type if algo else ticket.type,
+            stop_price=algo.trigger_price if algo else ZERO,
             working_type=ticket.working_type,
             price_protect=ticket.price_protect,
             self_trade_prevention=ticket.self_trade_prevention,
             good_till_ms=ticket.good_till_ms,
-            algo_id=algo_id,
+            algo_id=algo.algo_id if algo else 0,
         )
         order.move("NEW", now_ms)
         self._ledger.add_order(order)

@@ -68,14 +68,14 @@ _PATTERNS: tuple[tuple[str, str, Route, int], ...] = (
     (r"(?P<symbol>\w+)@depth(?P<detail>5|10|20)", "depth", Route.PUBLIC, 250),
 )
 _COMPILED = tuple(
-    (re.compile(pattern), kind, route, period) for pattern, kind, route, period in _PATTERNS
+    (re.compile(pattern, re.IGNORECASE | re.ASCII), kind, route, period) for pattern, kind, route, period in _PATTERNS
 )
 
 
 def parse(name: str) -> Stream | None:
     """Return what a stream name means, or None for one the venue does not push."""
     for pattern, kind, route, period in _COMPILED:
-        found = pattern.fullmatch(name.lower())
+        found = pattern.fullmatch(name)
         if found is None:
             continue
         parts = found.groupdict()

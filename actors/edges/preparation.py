@@ -1,0 +1,113 @@
+"""What must hold on the venue before anything trades: symbols, position mode, margin, leverage.
+
+Each violation is one line with its fix.  Setting what is set already changes nothing, so a start
+with open positions passes as long as the settings are the same.
+"""
+
+import asyncio
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+from actors.edges.binance_client import VenueClient, problem
+from actors.edges.retrying import QuietError, Retrying
+from config import Config
+from core.errors import ConfigurationError, SelfCheckError, TradingError, UnavailableError
+from core.venue.instrument import Instrument
+
+_MARGIN_UNCHANGED = -4046
+_AT_ONCE = 8
+
+
+class Prepared(NamedTuple):
+    """The instruments by symbol, and the venue's answers to setting the leverage."""
+
+    instruments: dict[str, Instrument]
+    leverage: dict[str, dict[str, Any]]
+
+
+async def prepare(
+    client: VenueClient, retrying: Retrying, config: Config, symbols: tuple[str, ...]
+) -> Prepared:
+    """Check and set up everything; raises the errors of `Gateway.prepare`."""
+    try:
+        rows = (await retrying.read(client.futures_exchange_info))["symbols"]
+        instruments = _instruments({row.get("symbol"): row for row in rows}, symbols, config)
+        mode = await retrying.read(client.futures_get_position_mode)
+        _require_one_way(mode)
+        gate = asyncio.Semaphore(_AT_ONCE)
+        answers = await asyncio.gather(
+            *(
+                _set_up(client, retrying, gate, symbol, config.for_symbol(symbol).LEVERAGE)
+                for symbol in symbols
+            )
+        )
+    except TradingError:
+        raise
+    except QuietError as error:
+        raise UnavailableError(f"The venue is unavailable: {error}. Fix: wait.") from error
+    except Exception as error:
+        raise UnavailableError(f"The venue is unavailable: {problem(error).detail}") from error
+    return Prepared(instruments, dict(zip(symbols, answers, strict=True)))
+
+
+def _require_one_way(mode: dict[str, Any]) -> None:
+    if mode.get("dualSidePosition") is not False:
+        raise SelfCheckError(
+            "The position mode must be one-way, was hedge."
+            " Fix: change it in the venue's futures preferences."
+        )
+
+
+def _instruments(
+    rows: dict[str, dict[str, Any]], symbols: tuple[str, ...], config: Config
+) -> dict[str, Instrument]:
+    found: dict[str, Instrument] = {}
+    for symbol in symbols:
+        if symbol not in rows:
+            near = get_close_matches(symbol, list(rows), n=1, cutoff=0.5)
+            hint = f"use {near[0]}" if near else "take it out"
+            raise ConfigurationError(
+                f"SYMBOLS has {symbol}, which the {config.VENUE} venue does not list. Fix: {hint}."
+            )
+        fallback = Decimal(str(config.for_symbol(symbol).MIN_ORDER_USD_FALLBACK))
+        instrument = Instrument.from_exchange_info(rows[symbol], min_notional_fallback=fallback)
+        if instrument.status != "TRADING":
+            raise ConfigurationError(
+                f"SYMBOLS has {symbol}, whose status is {instrument.status or 'unknown'},"
+                " not TRADING. Fix: take it out."
+            )
+        found[symbol] = instrument
+    return found
+
+
+async def _set_up(
+    client: VenueClient, retrying: Retrying, gate: asyncio.Semaphore, symbol: str, leverage: int
+) -> dict[str, Any]:
+    async with gate:
+        try:
+            await retrying.read(
+                lambda: client.futures_change_margin_type(symbol=symbol, marginType="ISOLATED")
+            )
+        except Exception as error:  # noqa: BLE001 - judged there
+            _pass_if_unchanged(error, symbol, "isolated margin")
+        try:
+            answer: dict[str, Any] = await retrying.read(
+                lambda: client.futures_change_leverage(symbol=symbol, leverage=leverage)
+            )
+        except Exception as error:
+            _pass_if_unchanged(error, symbol, f"LEVERAGE={leverage}")
+            raise
+        return answer
+
+
+def _pass_if_unchanged(error: Exception, symbol: str, wanted: str) -> None:
+    """Raise what a refusal to set something means, unless it is set already."""
+    if isinstance(error, QuietError):
+        raise error
+    found = problem(error)
+    if found.code == _MARGIN_UNCHANGED:
+        return
+    if found.verdict.readable_again or found.code == 0:
+        raise error
+    raise SelfCheckError(f"{symbol} cannot have {wanted}: {found.detail}") from error

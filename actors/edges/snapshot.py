@@ -1,0 +1,221 @@
+"""The venue's state as one message: account, positions, open orders, trades, unresolved entries.
+
+The requests of one snapshot are not one instant; the wall time before the first is handed on, so
+that execution can tell what happened since.  `userTrades` cuts a page at its old end, so pages go
+up by `fromId` until one is not full.
+"""
+
+import asyncio
+from collections import OrderedDict
+from decimal import Decimal
+from typing import Any
+
+from actors.edges.binance_client import VenueClient, problem
+from actors.edges.gateway_requests import Requests
+from actors.edges.retrying import QuietError, Retrying
+from actors.edges.system_clock import SystemClock
+from core import messages as m
+from core.clock import NS_PER_MS
+from core.execution.classify import Action
+from core.messages import Side
+
+_TRADES_PAGE = 1000
+_PAGES_MAX = 200
+_ORDERS_PAGE = 1000
+_ONE_BY_ONE_MAX = 3  # from so many unknown orders on, one list of orders is cheaper
+_NAMES_MAX = 20_000
+
+
+class OrderNames:
+    """Client ids by (symbol, order id), the newest 20,000: trades carry order ids only."""
+
+    def __init__(self) -> None:
+        self._names: OrderedDict[tuple[str, int], str] = OrderedDict()
+
+    def learn(self, symbol: str, order_id: int, client_id: str) -> None:
+        """Remember the client id of an order."""
+        self._names[symbol, order_id] = client_id
+        if len(self._names) > _NAMES_MAX:
+            self._names.popitem(last=False)
+
+    def of(self, symbol: str, order_id: int) -> str | None:
+        """Return the client id of an order, None if it was not seen."""
+        return self._names.get((symbol, order_id))
+
+
+class Snapshots:
+    """Fetches snapshots; `names` is shared with the user stream, which fills it as well."""
+
+    def __init__(
+        self,
+        *,
+        clock: SystemClock,
+        client: VenueClient,
+        requests: Requests,
+        retrying: Retrying,
+        names: OrderNames,
+    ) -> None:
+        self._clock = clock
+        self._client = client
+        self._requests = requests
+        self._retrying = retrying
+        self._names = names
+
+    async def fetch(self, wanted: m.FetchSnapshot) -> m.VenueSnapshot | m.SnapshotFailed:
+        """Return the snapshot, or why it could not be had after all retries."""
+        try:
+            return await self._fetch(wanted)
+        except* QuietError as errors:
+            reason = str(errors.exceptions[0])
+        except* Exception as errors:  # noqa: BLE001 - judged and answered
+            reason = _first(errors)
+        return m.SnapshotFailed(reason=reason)
+
+    async def _fetch(self, wanted: m.FetchSnapshot) -> m.VenueSnapshot:
+        taken_at_wall_ns = self._clock.wall_ns()
+        read, client = self._retrying.read, self._client
+        after = dict(wanted.trades_after)
+        async with asyncio.TaskGroup() as group:
+            account = group.create_task(read(lambda: client.futures_account(version=3)))
+            positions = group.create_task(read(client.futures_position_information))
+            orders = group.create_task(read(client.futures_get_open_orders))
+            algos = group.create_task(read(client.futures_get_open_algo_orders))
+            trades = [
+                group.create_task(self._trades(symbol, after.get(symbol, 0)))
+                for symbol in wanted.symbols
+            ]
+            found = [
+                group.create_task(self._requests.found(symbol, client_id))
+                for symbol, client_id in wanted.unresolved
+            ]
+        return m.VenueSnapshot(
+            reason=wanted.reason,
+            account=self._account(account.result()),
+            positions=tuple(
+                _position(row) for row in positions.result() if Decimal(row["positionAmt"]) != 0
+            ),
+            orders=(*map(_order, orders.result()), *map(_algo_order, algos.result())),
+            trades=tuple(
+                sorted(
+                    (trade for task in trades for trade in task.result()),
+                    key=lambda trade: (trade.at_ns, trade.symbol, trade.trade_id),
+                )
+            ),
+            found=tuple(task.result() for task in found),
+            taken_at_wall_ns=taken_at_wall_ns,
+        )
+
+    def _account(self, row: dict[str, Any]) -> m.AccountSnapshot:
+        return m.AccountSnapshot(
+            wallet_balance=Decimal(row["totalWalletBalance"]),
+            available_balance=Decimal(row["availableBalance"]),
+            unrealized_pnl=Decimal(row["totalUnrealizedProfit"]),
+            margin=Decimal(row["totalInitialMargin"]),
+            at_ns=self._clock.now().venue_ns,
+        )
+
+    # ---------------------------------------- trades
+    async def _trades(self, symbol: str, after: int) -> list[m.VenueTrade]:
+        rows: list[dict[str, Any]] = []
+        following = after + 1
+        for _ in range(_PAGES_MAX):
+            page = await self._retrying.read(
+                lambda start=following: self._client.futures_account_trades(
+                    symbol=symbol, fromId=start, limit=_TRADES_PAGE
+                )
+            )
+            rows += page
+            if len(page) < _TRADES_PAGE:
+                break
+            following = int(page[-1]["id"]) + 1
+        await self._name(symbol, sorted({int(row["orderId"]) for row in rows}))
+        return [self._trade(symbol, row) for row in rows if int(row["id"]) > after]
+
+    async def _name(self, symbol: str, order_ids: list[int]) -> None:
+        """Learn the client ids of orders that have not been seen."""
+        unknown = [n for n in order_ids if self._names.of(symbol, n) is None]
+        if len(unknown) > _ONE_BY_ONE_MAX:
+            rows = await self._retrying.read(
+                lambda: self._client.futures_get_all_orders(
+                    symbol=symbol, orderId=unknown[0], limit=_ORDERS_PAGE
+                )
+            )
+            for row in rows:
+                self._names.learn(symbol, int(row["orderId"]), str(row["clientOrderId"]))
+            unknown = [n for n in unknown if self._names.of(symbol, n) is None]
+        for order_id in unknown:
+            self._names.learn(symbol, order_id, await self._client_id(symbol, order_id))
+
+    async def _client_id(self, symbol: str, order_id: int) -> str:
+        try:
+            row = await self._retrying.read(
+                lambda: self._client.futures_get_order(symbol=symbol, orderId=order_id)
+            )
+        except Exception as error:
+            if problem(error).verdict.action is Action.GONE:
+                return ""  # older than the venue remembers, so not of this bot's present
+            raise
+        return str(row["clientOrderId"])
+
+    def _trade(self, symbol: str, row: dict[str, Any]) -> m.VenueTrade:
+        return m.VenueTrade(
+            symbol=symbol,
+            trade_id=int(row["id"]),
+            order_id=int(row["orderId"]),
+            client_id=self._names.of(symbol, int(row["orderId"])) or "",
+            side=Side(row["side"]),
+            quantity=Decimal(row["qty"]),
+            price=Decimal(row["price"]),
+            commission=Decimal(row["commission"]),
+            realized_pnl=Decimal(row["realizedPnl"]),
+            at_ns=int(row["time"]) * NS_PER_MS,
+        )
+
+
+def _position(row: dict[str, Any]) -> m.VenuePosition:
+    isolated = Decimal(row.get("isolatedMargin") or 0)
+    return m.VenuePosition(
+        symbol=row["symbol"],
+        quantity=Decimal(row["positionAmt"]),
+        entry_price=Decimal(row["entryPrice"]),
+        mark_price=Decimal(row["markPrice"]),
+        unrealized_pnl=Decimal(row["unRealizedProfit"]),
+        margin=isolated or Decimal(row.get("initialMargin") or 0),
+    )
+
+
+def _order(row: dict[str, Any]) -> m.VenueOrder:
+    return m.VenueOrder(
+        symbol=row["symbol"],
+        client_id=row["clientOrderId"],
+        venue_id=f"{row['symbol']}:{row['orderId']}",
+        side=Side(row["side"]),
+        order_type=row["type"],
+        status=row["status"],
+        quantity=Decimal(row["origQty"]),
+        trigger_price=Decimal(0),
+        close_position=bool(row.get("closePosition")),
+        algo=False,
+    )
+
+
+def _algo_order(row: dict[str, Any]) -> m.VenueOrder:
+    return m.VenueOrder(
+        symbol=row["symbol"],
+        client_id=row["clientAlgoId"],
+        venue_id=f"{row['symbol']}:algo:{row['algoId']}",
+        side=Side(row["side"]),
+        order_type=row["orderType"],
+        status=row["algoStatus"],
+        quantity=Decimal(row.get("quantity") or 0),
+        trigger_price=Decimal(row.get("triggerPrice") or 0),
+        close_position=bool(row.get("closePosition")),
+        algo=True,
+    )
+
+
+def _first(errors: BaseExceptionGroup[Any]) -> str:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return problem(error).detail

@@ -1,0 +1,100 @@
+"""Which venue the settings mean, and what must be true before the bot talks to it."""
+
+import json
+import urllib.request
+from dataclasses import dataclass
+
+from actors.edges.embedded_venue import ensure_running, stop_running
+from actors.edges.state_directory import StateDirectory
+from config import Config
+from core.clock import NS_PER_MS
+from core.errors import ConfigurationError, UnavailableError
+
+_UNDERSTOOD = "yes"
+_ANSWER_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenVenue:
+    """A venue the bot may talk to.
+
+    `url` is empty for Binance's own addresses; `venue_id` names the ledger the database belongs to;
+    `ours` marks an embedded venue that this bot keeps and stops; `line` is the clock of an embedded
+    venue: venue ns, wall ns and speed.
+    """
+
+    url: str
+    venue_id: str
+    ours: bool
+    line: tuple[int, int, float] | None = None
+
+
+def reach(config: Config, state: StateDirectory) -> ChosenVenue:
+    """Return the venue's address; starts or adopts the embedded one.
+
+    Raises ConfigurationError for a missing key or consent, UnavailableError for a venue that does
+    not answer.
+    """
+    if config.VENUE != "embedded":
+        refuse_unready(config)
+        return ChosenVenue(url="", venue_id=f"binance-{config.VENUE}", ours=False)
+    if config.VENUE_URL:
+        return _look_at(config.VENUE_URL, ours=False)
+    venue = ensure_running(
+        state.venue,
+        symbols=tuple(config.SYMBOLS),
+        seed=config.VENUE_SEED,
+        speed=config.VENUE_SPEED,
+        balance=config.VENUE_BALANCE,
+        history=config.VENUE_HISTORY,
+        port=config.VENUE_PORT,
+        api_key=config.API_KEY.get_secret_value(),
+        api_secret=config.API_SECRET.get_secret_value(),
+    )
+    return _look_at(venue.url, ours=True)
+
+
+def release(address: ChosenVenue, state: StateDirectory) -> None:
+    """Let the bot's own embedded venue save and stop; others go on."""
+    if address.ours:
+        stop_running(state.venue)
+
+
+def refuse_unready(config: Config) -> None:
+    """Raise ConfigurationError if a real venue lacks its keys, or live trading its consent."""
+    for name in ("API_KEY", "API_SECRET"):
+        if not getattr(config, name).get_secret_value():
+            raise ConfigurationError(
+                f"{name} must be set for VENUE={config.VENUE}, was empty. "
+                f"Fix: put it into the environment, .env or the file named by {name}_FILE."
+            )
+    if config.VENUE == "live" and config.I_UNDERSTAND_LIVE != _UNDERSTOOD:
+        raise ConfigurationError(
+            f"I_UNDERSTAND_LIVE must be {_UNDERSTOOD} for VENUE=live, was "
+            f"{config.I_UNDERSTAND_LIVE!r}. Fix: set I_UNDERSTAND_LIVE=yes in the environment once "
+            "you have read what live trading risks in the README."
+        )
+
+
+def _look_at(url: str, *, ours: bool) -> ChosenVenue:
+    """Ask a venue on loopback who it is and what time it has."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback: no proxy
+    try:
+        with opener.open(f"{url}/sim/health", timeout=_ANSWER_S) as answer:
+            health = json.load(answer)
+        anchor = health["anchor"]
+        return ChosenVenue(
+            url=url,
+            venue_id=str(health["venue_id"]),
+            ours=ours,
+            line=(
+                int(anchor["venue_ms"]) * NS_PER_MS,
+                int(anchor["wall_ms"]) * NS_PER_MS,
+                float(health["speed"]),
+            ),
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise UnavailableError(
+            f"VENUE_URL must be the address of a running venue, {url} did not answer as one "
+            f"({type(error).__name__}). Fix: start it with python run.py venue, or remove VENUE_URL."
+        ) from None

@@ -1,0 +1,261 @@
+"""The simulated venue as a server: Binance's REST and WebSocket paths on one port.
+
+A thin shell around the pure exchange: it reads the wall clock, moves the exchange on, hands
+requests to the door and frames to the sockets, and keeps the journal.  `/sim/...` steers and shows
+the simulation itself.
+"""
+
+import asyncio
+import contextlib
+import hmac
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from actors.edges.venue_journal import Journal, World
+from actors.edges.venue_sockets import Sockets, connection_for
+from core.venue.simulated.clock import AffineClock
+from core.venue.simulated.events import MinuteClosed
+from core.venue.simulated.rest import Door, Request
+from core.venue.simulated.streams import Publisher
+
+STEP_S = 0.025
+MARK_MS = 2_000  # wall time between marks of the venue time in the journal
+MINUTE_MARK_MS = 100  # and after a minute has closed, so that little is played twice
+STALL_MS = 10_000  # a longer hole in wall time is a pause of the machine, not market time
+BODY_MAX = 1 << 20
+ADVANCE_MAX_S = 31 * 86_400
+SPEED_MAX = 100_000.0
+
+
+def wall_ms() -> int:
+    """Return the system's wall clock."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """How a venue is served; `idle_s` 0 means it never stops by itself."""
+
+    speed: float
+    api_key: str
+    api_secret: str
+    enforce_limits: bool = False
+    idle_s: float = 0.0
+    token: str = ""  # what POST /sim/stop must bear; empty: no such request is served
+
+
+class VenueServer:
+    """Serves one world until it is stopped."""
+
+    def __init__(
+        self,
+        world: World,
+        journal: Journal | None,
+        settings: ServerSettings,
+        say: Callable[[str], None],
+    ) -> None:
+        self._world = world
+        self._journal = journal
+        self._settings = settings
+        self._say = say
+        self._exchange = world.exchange
+        now = wall_ms()
+        clock = AffineClock(
+            anchor_venue_ms=self._exchange.now_ms, anchor_wall_ms=now, speed=settings.speed
+        )
+        self._door = Door(
+            self._exchange,
+            clock,
+            api_key=settings.api_key,
+            api_secret=settings.api_secret,
+            enforce_limits=settings.enforce_limits,
+        )
+        self._publisher = Publisher(self._exchange)
+        self._sockets = Sockets()
+        self._last_tick = self._last_mark = self._last_contact = now
+        self._said_end = False
+        self.stopped = asyncio.Event()
+
+    def application(self) -> web.Application:
+        """Return the aiohttp application; it runs the clock while it is up."""
+        app = web.Application(client_max_size=BODY_MAX)
+        app.cleanup_ctx.append(self._running)
+        app.router.add_get("/sim/ledger", self._ledger)
+        app.router.add_get("/sim/health", self._health)
+        app.router.add_post("/sim/clock", self._set_clock)
+        app.router.add_post("/sim/stop", self._stop)
+        app.router.add_route("*", "/{path:.*}", self._any)
+        return app
+
+    async def _running(self, _app: web.Application) -> Any:
+        pump = asyncio.create_task(self._pump())
+        yield
+        pump.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await pump
+        for connection in list(self._sockets.connections):
+            connection.finish()
+        if self._journal is not None:
+            self._journal.mark(self._exchange)
+            self._journal.close()
+
+    # ------------------------------------------------------------------ time
+    async def _pump(self) -> None:
+        while True:
+            now = wall_ms()
+            self._tick(now)
+            self._publisher.watch(self._sockets.wanted())
+            for name, payload in self._publisher.due(now):
+                self._sockets.publish(name, payload)
+            self._expire_listen_key(now)
+            if self._is_idle(now):
+                self._say("nobody has called for ten minutes: the venue saves and stops")
+                self.stopped.set()
+            await asyncio.sleep(STEP_S)
+
+    def _tick(self, now: int) -> None:
+        door = self._door
+        if door.clock.speed > 1 and now - self._last_tick > STALL_MS:
+            door.clock = AffineClock(
+                anchor_venue_ms=door.clock.venue_ms(self._last_tick),
+                anchor_wall_ms=now,
+                speed=door.clock.speed,
+            )
+        self._last_tick = now
+        door.tick(now)
+        self._deliver(now)
+
+    def _deliver(self, now: int) -> None:
+        """Send out what has happened, after the journal has got so far."""
+        events = self._exchange.take_events()
+        told = any(not isinstance(event, MinuteClosed) for event in events)
+        quiet = MARK_MS if not events else MINUTE_MARK_MS
+        if self._journal is not None and (told or now - self._last_mark >= quiet):
+            self._last_mark = now
+            self._journal.mark(self._exchange)
+        key = self._door.listen_keys.active(now)
+        for event in events:
+            if isinstance(event, MinuteClosed):
+                self._publisher.watch(self._sockets.wanted())
+                for name, payload in self._publisher.closed(event):
+                    self._sockets.publish(name, payload)
+            elif key:
+                self._sockets.publish_user(key, event.payload)
+        if self._exchange.ended and not self._said_end:
+            self._said_end = True
+            self._say("the recorded data is at its end: prices and venue time stand still from now")
+
+    def _expire_listen_key(self, now: int) -> None:
+        key = self._door.listen_keys.expire(now)
+        if key is not None:
+            payload = {"e": "listenKeyExpired", "E": self._exchange.now_ms, "listenKey": key}
+            self._sockets.publish_user(key, payload)
+
+    def _is_idle(self, now: int) -> bool:
+        if self._sockets.connections:
+            self._last_contact = now
+        idle_s = (now - self._last_contact) / 1000
+        return bool(self._settings.idle_s) and idle_s >= self._settings.idle_s
+
+    # ------------------------------------------------------------------ Binance's paths
+    async def _any(self, request: web.Request) -> web.StreamResponse:
+        self._last_contact = now = wall_ms()
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            connection = connection_for(request)
+            if connection is not None:
+                return await self._sockets.serve(request, connection)
+        body = (await request.read()).decode("utf-8", "replace") if request.can_read_body else ""
+        self._tick(now)
+        response = self._door.handle(
+            Request(
+                method=request.method,
+                path=request.path,
+                query=request.rel_url.raw_query_string,
+                body=body,
+                api_key=request.headers.get("X-MBX-APIKEY"),
+                address=request.remote or "",
+                wall_ms=now,
+            )
+        )
+        if response.entry is not None and self._journal is not None:
+            self._journal.request(response.entry)
+        self._deliver(now)
+        return _json(response.body, response.status, response.headers)
+
+    # ------------------------------------------------------------------ the simulation itself
+    async def _ledger(self, _request: web.Request) -> web.Response:
+        self._touch()
+        return _json({"venue_id": self._world.venue_id, **self._exchange.dump()})
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        now = self._touch()
+        clock, quotes = self._door.clock, self._exchange.quotes
+        frozen = self._exchange.ended or clock.speed == 0
+        if self._exchange.ended:
+            anchor = {"venue_ms": quotes.now_ms, "wall_ms": now}
+        else:
+            anchor = {"venue_ms": clock.anchor_venue_ms, "wall_ms": clock.anchor_wall_ms}
+        return _json(
+            {
+                "status": "ok",
+                "venue_id": self._world.venue_id,
+                "speed": 0.0 if frozen else clock.speed,
+                "anchor": anchor,
+                "venue_ms": quotes.now_ms,
+                "wall_ms": now,
+                "frozen": frozen,
+                "ended": self._exchange.ended,
+                "symbols": list(quotes.symbols),
+                "seed": self._world.settings.seed,
+                "data": self._world.settings.data,
+                "last_minute_ms": quotes.open_ms,
+                "resumed": self._world.resumed,
+                "faults": [],
+            }
+        )
+
+    async def _set_clock(self, request: web.Request) -> web.Response:
+        now = self._touch()
+        try:
+            wish = orjson.loads(await request.read())
+            advance_s = float(wish.get("advance_s", 0))
+            speed = float(wish.get("speed", self._door.clock.speed))
+        except (ValueError, TypeError, AttributeError):
+            return _json({"code": -1130, "msg": "Send {'advance_s': n} or {'speed': x}."}, 400)
+        if not (0 <= advance_s <= ADVANCE_MAX_S and 0 <= speed <= SPEED_MAX):
+            limits = f"advance_s is 0 to {ADVANCE_MAX_S}, speed 0 to {SPEED_MAX:.0f}."
+            return _json({"code": -1130, "msg": limits}, 400)
+        self._door.clock = self._door.clock.repaced(now, speed)
+        if advance_s:
+            target = self._exchange.now_ms + int(advance_s * 1000)
+            self._door.clock = self._door.clock.moved_to(now, target)
+            self._tick(now)
+        return await self._health(request)
+
+    async def _stop(self, request: web.Request) -> web.Response:
+        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        token = self._settings.token
+        if not token or not hmac.compare_digest(bearer.encode(), token.encode()):
+            return _json({"code": -2015, "msg": "This request needs the venue's token."}, 401)
+        self.stopped.set()
+        return _json({"venue_id": self._world.venue_id, "venue_ms": self._exchange.now_ms})
+
+    def _touch(self) -> int:
+        self._last_contact = now = wall_ms()
+        self._tick(now)
+        return now
+
+
+def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(
+        body=orjson.dumps(body),
+        status=status,
+        headers=headers,
+        content_type="application/json",
+        charset="utf-8",
+    )

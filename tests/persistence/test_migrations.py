@@ -1,0 +1,83 @@
+"""Every older schema is brought up to date with its rows; a newer one is refused."""
+
+import peewee
+import pytest
+
+from actors.edges import migrations
+from actors.edges.connection import Connection
+from actors.edges.database import DatabaseManager
+from core.errors import ConfigurationError, UnavailableError
+
+
+def _at_version(db_url: str, version: int) -> None:
+    """Make a database as the program of that version left it, with one trade."""
+    words = migrations._POSTGRESQL if "://" in db_url else migrations._SQLITE
+    with _raw(db_url) as database:
+        for step in migrations.MIGRATIONS[:version]:
+            for statement in step:
+                database.execute_sql(statement.format(**words))
+        database.execute_sql(
+            "INSERT INTO trades (trade_id, order_id, symbol, side, quantity, price, pnl, timestamp)"
+            " VALUES ('A:1', 'A:1', 'A', 'BUY', 1, 2, 3.5, '2025-08-15 12:00:00')"
+        )
+        if version > 1:
+            insertion = f"INSERT INTO schema_version (version) VALUES ({version})"  # noqa: S608
+            database.execute_sql(insertion)
+
+
+def _raw(db_url: str) -> peewee.Database:
+    if "://" in db_url:
+        return peewee.PostgresqlDatabase(db_url, prefer_psycopg3=True)
+    return peewee.SqliteDatabase(db_url)
+
+
+@pytest.mark.parametrize("version", range(1, migrations.VERSION + 1))
+def test_an_older_database_is_brought_up_to_date_with_its_rows(db_url, version):
+    _at_version(db_url, version)
+    database = DatabaseManager(db_url)
+    database.initialize_database()
+    assert database.get_daily_pnl(day="2025-08-15") == 3.5
+    assert database.begin_epoch("venue") == 1
+    database.close()
+    connection = Connection(db_url, read_only=True)
+    with connection.session() as opened:
+        assert migrations.version_of(opened) == migrations.VERSION
+        versions = opened.execute_sql("SELECT version FROM schema_version ORDER BY version")
+        assert [row[0] for row in versions.fetchall()] == list(range(1, migrations.VERSION + 1))
+    connection.close()
+
+
+def test_opening_an_up_to_date_database_again_changes_nothing(db_url):
+    for _ in range(2):
+        database = DatabaseManager(db_url)
+        database.initialize_database()
+        database.close()
+
+
+def test_a_newer_database_is_refused_in_one_line_and_left_as_it_is(db_url):
+    _at_version(db_url, migrations.VERSION)
+    with _raw(db_url) as database:
+        database.execute_sql("INSERT INTO schema_version (version) VALUES (99)")
+    for read_only in (False, True):
+        manager = DatabaseManager(db_url, read_only=read_only)
+        for _ in range(2):
+            with pytest.raises(ConfigurationError, match=r"schema 99, newer.*Fix: ") as refusal:
+                manager.initialize_database()
+            assert "\n" not in str(refusal.value)
+
+
+def test_a_reader_does_not_migrate_but_says_who_does(db_url):
+    _at_version(db_url, 1)
+    with pytest.raises(ConfigurationError, match=r"schema 1.*Fix: run the bot once"):
+        DatabaseManager(db_url, read_only=True).get_bot_state()
+
+
+def test_an_upgrade_that_fails_half_way_leaves_the_older_schema_whole(db_url):
+    _at_version(db_url, 1)
+    with _raw(db_url) as database:
+        database.execute_sql("CREATE TABLE day_ledger (day INTEGER)")  # in the way of the last step
+    with pytest.raises((UnavailableError, peewee.ProgrammingError), match="day_ledger"):
+        DatabaseManager(db_url).initialize_database()
+    with _raw(db_url) as database:
+        assert "order_intent" not in database.get_tables()
+        assert migrations.version_of(database) == 1

@@ -1,0 +1,124 @@
+"""Facts that come twice, late or in another order leave the same rows."""
+
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.edges.connection import Connection
+from actors.edges.database import DatabaseManager
+from core import messages as m
+from core.persistence.machine import PersistenceMachine
+from tests.persistence.builders import (
+    T0,
+    a_bracket,
+    a_day,
+    a_decision,
+    a_fill,
+    a_moment,
+    a_move,
+    a_record,
+    a_signal,
+    an_order,
+)
+
+_FILLS = tuple(
+    a_fill(
+        symbol=symbol,
+        trade_id=number,
+        purpose=purpose,
+        side=side,
+        quantity=Decimal(number) / 1000,
+        realized_pnl=Decimal(number) / 7,
+        at_ns=T0 + number * 1_000_000,
+    )
+    for symbol in ("BTCUSDT", "ETHUSDT")
+    for number, purpose, side in (
+        (1, m.Purpose.ENTRY, m.Side.BUY),
+        (2, m.Purpose.ENTRY, m.Side.BUY),
+        (3, m.Purpose.STOP, m.Side.SELL),
+        (4, None, m.Side.SELL),
+    )
+)
+_ORDERS = tuple(
+    an_order(status, venue_id=f"BTCUSDT:{number}")
+    for number in (1, 2)
+    for status in ("NEW", "PARTIALLY_FILLED", "FILLED")
+)
+
+
+def _told(messages) -> tuple[object, ...]:
+    """Rows of a fresh database after these messages, without row numbers."""
+    manager = DatabaseManager(":memory:")
+    machine = PersistenceMachine(epoch=1)
+    for message in messages:
+        manager.apply(machine.handle(message, a_moment()))
+    rows = tuple(
+        _rows(manager._connection, f"SELECT {columns} FROM {table}")  # noqa: S608
+        for table, columns in (
+            ("trades", "trade_id, order_id, symbol, side, quantity, price, pnl, timestamp"),
+            ("fills", "*"),
+            ("orders", "order_id, status, quantity"),
+        )
+    )
+    book = manager.recover()
+    manager.close()
+    return rows, book.positions, book.entry_prices, book.last_trade_ids
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.permutations(_FILLS + _ORDERS), st.lists(st.sampled_from(_FILLS + _ORDERS), max_size=9))
+def test_any_order_and_repetition_of_fills_and_orders_gives_the_same_rows(told, again):
+    assert _told([*told, *again]) == _told(_FILLS + _ORDERS)
+
+
+def test_a_whole_session_told_twice_is_the_session(database, db_url):
+    bracket = a_bracket()
+    session = [
+        a_decision(),
+        a_signal(),
+        *map(a_record, bracket),
+        *(a_move("ACKED", intent.client_id) for intent in bracket),
+        *_FILLS,
+        *_ORDERS,
+        a_move("FILLED", bracket[0].client_id),
+        a_day(),
+        m.AccountUpdate(
+            reason="FUNDING_FEE",
+            wallet_balance=Decimal(9),
+            balance_change=Decimal(-1),
+            event_ns=T0,
+        ),
+    ]
+    machine = PersistenceMachine(epoch=1)
+    writes = [write for message in session for write in machine.handle(message, a_moment())]
+    database.apply(writes)
+    before = _all_rows(db_url)
+    database.apply(writes)
+    assert _all_rows(db_url) == before
+    assert all(before.values())
+
+
+def _all_rows(db_url: str) -> dict[str, list[object]]:
+    tables = ("decisions", "signals", "order_intent", "fills", "trades", "orders", "day_ledger")
+    with closing(Connection(db_url, read_only=True)) as reader:
+        return {
+            table: _rows(reader, f"SELECT * FROM {table}")  # noqa: S608
+            for table in (*tables, "income")
+        }
+
+
+def _rows(connection: Connection, query: str) -> list[object]:
+    with connection.session() as database:
+        return sorted(database.execute_sql(query).fetchall(), key=str)
+
+
+@pytest.mark.parametrize("extra", ["-wal", "-shm"])
+def test_a_clean_close_leaves_one_whole_file(tmp_path: Path, extra: str):
+    manager = DatabaseManager(str(tmp_path / "bot.db"))
+    manager.update_bot_state({"a": 1})
+    manager.close()
+    assert not (tmp_path / f"bot.db{extra}").exists()
