@@ -16,6 +16,7 @@ from actors.risk import RiskActor
 from actors.supervisor import Budget, ChildSpec
 from actors.symbol import SymbolActor
 from config import Config
+from config.settings import secret_names
 from core.clock import NS_PER_MS, NS_PER_S, interval_ns
 from core.errors import ModelRefusedError
 from core.execution.machine import ExecutionMachine
@@ -145,10 +146,8 @@ class Assembly:
     def strategy(self, symbol: str) -> Strategy:
         """Build a symbol's strategy from its effective settings and its model."""
         effective = self._config.for_symbol(symbol)
-        given: dict[str, Any] = {
-            **effective.model_dump(),
-            "predictor": self._predictors.get(symbol),
-        }
+        given: dict[str, Any] = effective.model_dump(exclude=set(secret_names()))
+        given["predictor"] = self._predictors.get(symbol)
         return self._strategy_class(given)
 
     def symbol_builder(self, symbol: str) -> Callable[[int], SymbolMachine]:

@@ -45,10 +45,10 @@ class ControlApi:
         app.router.add_get("/health", self._health)
         app.router.add_get("/snapshot", self._get_snapshot)
         app.router.add_post("/command", self._command)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         host, port = self._config.CONTROL_HOST, self._config.CONTROL_PORT
-        site = web.TCPSite(self._runner, host, port, shutdown_timeout=1.0)
+        site = web.TCPSite(self._runner, host, port)
         try:
             await site.start()
         except OSError as error:

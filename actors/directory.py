@@ -53,7 +53,8 @@ class Directory:
 
     def names(self, room: Room) -> list[str]:
         """Return the inbox names of a room, in order of opening."""
-        return [n for n in self._inboxes if n == room.value or n.startswith(f"{room.value}/")]
+        names = list(self._inboxes)  # in one step: another thread may open one meanwhile
+        return [n for n in names if n == room.value or n.startswith(f"{room.value}/")]
 
     def depth(self, name: str) -> int:
         """Return how many messages wait for `name`; 0 where that cannot be told."""

@@ -4,11 +4,13 @@ pykka's own inbox is one unbounded FIFO whose queued tells vanish when the actor
 serves pykka through the same three calls (`put`, `get`, `empty`) and adds what the bot needs:
 
 - four lanes, the most urgent first; putting never blocks;
-- on the market lane only the newest forming kline, mark price or tick of a symbol is kept;
-- market and telemetry lanes are bounded, control and money are not;
-- once closed, whatever is put or still queued becomes a dead letter with its reason.  pykka asks
-  `empty()` only while tearing an actor down, so the answer True closes the box for good: a message
-  told between that look and the end of the thread is never lost silently.
+- on the market lane only the newest forming kline, mark price or tick of a symbol is kept, in the
+  place of the one it replaces; that bounds the lane, for closed klines are few and never dropped;
+- the telemetry lane is bounded and loses its oldest; control and money are not bounded;
+- once closed, whatever is put or still queued becomes a dead letter with its reason.
+
+pykka drains the inbox of a dying actor into nothing.  So `empty()`, which it asks only then, closes
+the box, buries what is queued and answers True: pykka never gets to drain.
 """
 
 import threading
@@ -16,11 +18,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from pykka import ActorDeadError
 from pykka.messages import _ActorStop
 
 from core.routes import LANES, Lane, conflation_key
 
-_BOUNDED = {Lane.MARKET: 20_000, Lane.TELEMETRY: 20_000}
+TELEMETRY_MAX = 20_000
 
 
 class Envelope:
@@ -73,14 +76,19 @@ class Mailbox:
     def __init__(self, name: str, on_dead: DeadLetter) -> None:
         self.name = name
         self.current: Any = None  # what the reader is handling; pykka passes on the message alone
-        self.reader_gone = threading.Event()  # set when a reader ended in good order
+        self.reader_gone = threading.Event()  # set once the reader takes no more, crashed or not
         self._on_dead = on_dead
+        # A conflating message stands in its lane by its key; the newest is in `_newest`.
         self._lanes: tuple[deque[Any], ...] = tuple(deque() for _ in Lane)
-        self._newest: dict[Any, Any] = {}
+        self._newest: dict[tuple[Any, ...], Any] = {}
         self._ready = threading.Condition(threading.Lock())
         self._closed = ""  # the reason, once closed
         self._finishing = False
-        self._paused = False
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether what is put from now on becomes a dead letter."""
+        return bool(self._closed)
 
     def put(self, envelope: Any, /) -> None:
         """Queue an envelope; never blocks.  Into a closed box it becomes a dead letter."""
@@ -95,39 +103,40 @@ class Mailbox:
             self._bury(*dead)
 
     def _queue(self, envelope: Any) -> tuple[Any, str] | None:
-        lane = getattr(envelope, "lane", Lane.CONTROL)
+        lane = getattr(envelope, "lane", Lane.CONTROL)  # pykka's own envelopes have none
         waiting = self._lanes[lane]
         key = conflation_key(envelope.message) if lane is Lane.MARKET else None
-        if key is not None:
+        if key is None:
+            waiting.append(envelope)
+        else:
             older = self._newest.get(key)
             self._newest[key] = envelope
             if older is not None:
-                waiting[waiting.index(older)] = envelope
                 return older, "conflated"
-        waiting.append(envelope)
-        limit = _BOUNDED.get(lane)
-        if limit is not None and len(waiting) > limit:
-            return self._forget(waiting.popleft()), "overflow"
+            waiting.append(key)
+        if lane is Lane.TELEMETRY and len(waiting) > TELEMETRY_MAX:
+            return waiting.popleft(), "overflow"
         return None
-
-    def _forget(self, envelope: Any) -> Any:
-        key = conflation_key(envelope.message)
-        if key is not None and self._newest.get(key) is envelope:
-            del self._newest[key]
-        return envelope
 
     def _take(self) -> Any | None:
         for waiting in self._lanes:
             if waiting:
-                return self._forget(waiting.popleft())
+                return self._named(waiting.popleft())
         return None
 
+    def _named(self, place: Any) -> Any:
+        return self._newest.pop(place) if isinstance(place, tuple) else place
+
     def get(self) -> Any:
-        """Wait for the most urgent envelope and return it; pykka's stop once closed or finished."""
+        """Wait for the most urgent envelope and return it; pykka's stop once closed or finished.
+
+        Handing out the stop closes the box: nobody would read what comes later.
+        """
         with self._ready:
             while True:
-                envelope = None if self._paused else self._take()
+                envelope = self._take()
                 if envelope is None and (self._closed or self._finishing):
+                    self._closed = self._closed or "stopped"
                     envelope = Envelope(_ActorStop())
                 if envelope is not None:
                     self.current = envelope
@@ -140,49 +149,40 @@ class Mailbox:
         with self._ready:
             while len(taken) < limit:
                 waiting = next((lane for lane in self._lanes if lane), None)
-                if waiting is None or not isinstance(waiting[0].message, message_types):
+                if waiting is None:
                     break
-                taken.append(self._forget(waiting.popleft()))
+                place = waiting[0]
+                first = self._newest[place] if isinstance(place, tuple) else place
+                if not isinstance(first.message, message_types):
+                    break
+                taken.append(self._named(waiting.popleft()))
         return taken
 
     def empty(self) -> bool:
-        """Tell pykka's teardown whether anything is left; True closes the box."""
-        with self._ready:
-            if self._paused:
-                return True
-            if any(self._lanes):
-                return False
-            self._closed = self._closed or "stopped"
-            return True
+        """Close the box, for only pykka's teardown asks; always True."""
+        self.close("stopped")
+        return True
 
     def close(self, reason: str) -> None:
         """Refuse what comes from now on, make dead letters of what is queued, stop the reader."""
         with self._ready:
-            self._closed = reason
-            buried = [envelope for waiting in self._lanes for envelope in waiting]
+            self._closed = self._closed or reason
+            buried = [self._named(place) for waiting in self._lanes for place in waiting]
             for waiting in self._lanes:
                 waiting.clear()
-            self._newest.clear()
-            self._ready.notify()
+            self._ready.notify_all()
         for envelope in buried:
-            self._bury(envelope, reason)
+            self._bury(envelope, self._closed)
 
     def finish(self) -> None:
         """Stop the reader once it has handled all that is queued."""
         with self._ready:
             self._finishing = True
-            self._ready.notify()
+            self._ready.notify_all()
 
-    def pause(self) -> None:
-        """Keep what is queued for the next reader, whatever pykka's teardown does."""
-        with self._ready:
-            self._paused = True
-
-    def resume(self) -> None:
-        """Let the successor read on."""
-        with self._ready:
-            self._paused = False
-            self._ready.notify()
+    def hand_over(self) -> None:
+        """Note that a successor reads on from here."""
+        self.reader_gone.clear()
 
     def depth(self) -> int:
         """Return how many envelopes wait."""
@@ -190,7 +190,11 @@ class Mailbox:
             return sum(map(len, self._lanes))
 
     def _bury(self, envelope: Any, reason: str) -> None:
-        if envelope.reply_to is not None:
-            envelope.reply_to.set(None)  # only `stop` is ever asked; its asker need not wait
         if isinstance(envelope, Envelope):
             self._on_dead(envelope, reason)
+        elif envelope.reply_to is not None:
+            if isinstance(envelope.message, _ActorStop):
+                envelope.reply_to.set(None)  # what was asked for has come to pass
+            else:
+                dead = ActorDeadError(f"{self.name}: {reason}")
+                envelope.reply_to.set_exception((ActorDeadError, dead, None))

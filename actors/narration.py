@@ -32,7 +32,9 @@ def narrate(message: Any) -> Iterator[Line]:
             yield "DEBUG", "risk", f"[{message.symbol}] refused, {message.reason}"
         case m.FillBooked():
             yield from _fill(message)
-        case m.PositionChanged(stop_price=stop, target_price=target) if stop and target:
+        case m.PositionChanged(quantity=quantity, stop_price=stop, target_price=target) if (
+            quantity and stop and target
+        ):
             yield (
                 "INFO",
                 "execution",
@@ -68,8 +70,10 @@ def _signal(signal: m.SignalComputed) -> Iterator[Line]:
     yield (
         level,
         "symbol",
-        f"[{signal.symbol}] Price: {signal.price:,.2f}, Signal: {signal.signal}, "
-        f"Strength: {signal.strength:.2f}",
+        (
+            f"[{signal.symbol}] Price: {signal.price:,.2f}, Signal: {signal.signal}, "
+            f"Strength: {signal.strength:.2f}"
+        ),
     )
     confidence = "none (technical-only)"
     if signal.confidence is not None:
@@ -83,9 +87,12 @@ def _signal(signal: m.SignalComputed) -> Iterator[Line]:
         yield (
             level,
             "symbol",
-            f"[{signal.symbol}] Technical signals - EMA: {technical.get('ema_signal', 0.0):.2f}, "
-            f"RSI: {technical.get('rsi_signal', 0.0):.2f}, "
-            f"BB: {technical.get('bb_signal', 0.0):.2f}",
+            (
+                f"[{signal.symbol}] Technical signals - "
+                f"EMA: {technical.get('ema_signal', 0.0):.2f}, "
+                f"RSI: {technical.get('rsi_signal', 0.0):.2f}, "
+                f"BB: {technical.get('bb_signal', 0.0):.2f}"
+            ),
         )
 
 
@@ -109,6 +116,8 @@ def _reconciled(done: m.Reconciled) -> Iterator[Line]:
     yield (
         "INFO",
         "reconcile",
-        f"book and venue agree ({done.reason}); foreign: {done.foreign_positions} positions, "
-        f"{done.foreign_orders} orders",
+        (
+            f"book and venue agree ({done.reason}); foreign: {done.foreign_positions} positions, "
+            f"{done.foreign_orders} orders"
+        ),
     )

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from loguru import logger
+
 
 class Runtime(Protocol):
     """Starts actors and keeps appointments."""
@@ -29,7 +31,10 @@ class Runtime(Protocol):
 
 
 class Threads:
-    """One thread an actor, one for all timers.  Actions must be quick: they send messages."""
+    """One thread an actor, one for all timers.
+
+    Actions must be quick: they send messages.  One that raises is logged; all others still happen.
+    """
 
     def __init__(self) -> None:
         self._due: list[tuple[float, int, float, Callable[[], None]]] = []
@@ -71,6 +76,9 @@ class Threads:
                 if self._stopped:
                     return
                 _, _, period_s, action = heapq.heappop(self._due)
-            action()
+            try:
+                action()
+            except BaseException as error:  # noqa: BLE001 - ticks and restarts hang on this thread
+                logger.bind(module="runtime").error(f"a timed action failed: {error!r}")
             if period_s:
                 self._schedule(time.monotonic() + period_s, period_s, action)

@@ -8,15 +8,17 @@ Three kinds of lines, in the order of events, one JSON object each:
 
 Ids are integers, unique over restarts (the process's epoch stands in front); `cause` is 0 for what
 came from outside.  Times are wall-clock nanoseconds.  Each sent id ends in exactly one `handled` or
-`dead` line, unless the process was killed.  The sender's thread only appends a tuple to a queue;
-encoding and writing happen on the tracer's own thread.
+`dead` line, unless the process was killed.  The sender's thread only appends a tuple to a queue and
+wakes nobody; the tracer's own thread looks every 50 ms, encodes and writes what has gathered.  A
+killed process loses at most that.
 """
 
-import queue
 import threading
-import time
+from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from decimal import Decimal
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,15 @@ import orjson
 from actors.mailbox import Envelope
 from core.routes import Lane
 
-_FLUSH_S = 0.05
+_WRITE_EVERY_S = 0.05
+_WAITING_MAX = 1_000_000  # lines; more gather only where writing hangs
 
 
 class Tracer:
     """Writes trace lines to `folder`/trace-EPOCH-N.jsonl, rotating and keeping the newest files.
 
-    `bytes_max` bounds one file, `files_max` the files kept over all epochs.
+    `bytes_max` bounds one file, `files_max` the files kept over all epochs.  Nothing that goes
+    wrong here is raised to an actor: `failures` counts the lines that could not be written.
     """
 
     def __init__(
@@ -41,8 +45,11 @@ class Tracer:
         self._epoch = epoch
         self._bytes_max = bytes_max
         self._files_max = files_max
-        self._lines: queue.SimpleQueue[tuple[Any, ...] | None] = queue.SimpleQueue()
+        self._lines: deque[tuple[Any, ...]] = deque()
+        self._closing = threading.Event()
+        self._file: FileIO | None = None
         self._file_number = 0
+        self._written = 0  # bytes in the current file
         self.sent_count = 0
         self.ended_count = 0
         self.failures = 0
@@ -52,56 +59,81 @@ class Tracer:
 
     def sent(self, envelope: Envelope) -> None:
         """Note that a message is on its way."""
-        self._lines.put(("sent", envelope))
+        self._lines.append(("sent", envelope))
 
     def handled(self, envelope: Envelope, taken_ns: int, done_ns: int, outcome: str) -> None:
         """Note that a message was taken, and how handling it ended: `ok` or the error's name."""
-        self._lines.put(("handled", envelope, taken_ns, done_ns, outcome))
+        self._lines.append(("handled", envelope, taken_ns, done_ns, outcome))
 
     def dead(self, envelope: Envelope, at_ns: int, reason: str) -> None:
         """Note that a message will not be handled, and why."""
-        self._lines.put(("dead", envelope, at_ns, reason))
+        self._lines.append(("dead", envelope, at_ns, reason))
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Write what is queued and stop."""
-        self._lines.put(None)
+        self._closing.set()
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        while True:
-            try:
-                ended = self._write_file()
-            except OSError:
-                # A full disk must not stop trading; the loss is counted and shown in the status.
-                self.failures += 1
-                ended = False
-            if ended:
-                return
+        closing = False
+        while not closing:
+            closing = self._closing.wait(_WRITE_EVERY_S)
+            self._write_queued()
+        self._close_file()
 
-    def _write_file(self) -> bool:
-        self._file_number += 1
-        path = self._folder / f"trace-{self._epoch:06d}-{self._file_number:04d}.jsonl"
-        self._drop_oldest()
-        with path.open("ab", buffering=1 << 16) as file:
-            written, flushed_at = 0, time.monotonic()
-            while written < self._bytes_max:
-                try:
-                    item = self._lines.get(timeout=_FLUSH_S)
-                except queue.Empty:
-                    file.flush()
-                    item = self._lines.get()
-                if item is None:
-                    return True
-                written += file.write(self._encode(item))
-                if time.monotonic() - flushed_at > _FLUSH_S:
-                    file.flush()  # what the kernel has survives a kill of this process
-                    flushed_at = time.monotonic()
-        return False
+    def _write_queued(self) -> None:
+        """Write what has gathered, file by file; called by the tracer's thread alone."""
+        lines = self._lines
+        while len(lines) > _WAITING_MAX:
+            lines.popleft()
+            self.failures += 1
+        left = len(lines)
+        while left:
+            batch: list[bytes] = []
+            room = self._bytes_max - self._written
+            while left and room > 0:
+                line = self._line(lines.popleft())
+                batch.append(line)
+                room -= len(line)
+                left -= 1
+            try:
+                self._write(b"".join(batch))
+            except OSError:
+                # A full disk must not stop trading: count the loss, try a new file next.
+                self.failures += len(batch)
+                self._close_file()
+            if room <= 0:
+                self._close_file()
+
+    def _write(self, data: bytes) -> None:
+        if self._file is None:
+            self._file_number += 1
+            path = self._folder / f"trace-{self._epoch:06d}-{self._file_number:06d}.jsonl"
+            self._drop_oldest()
+            self._file = path.open("ab", buffering=0)
+        # Unbuffered: what the kernel has survives a kill of this process.
+        if self._file.write(data) != len(data):
+            raise OSError("the disk took a part only")
+        self._written += len(data)
+
+    def _close_file(self) -> None:
+        self._written = 0
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+            self._file = None
 
     def _drop_oldest(self) -> None:
         files = sorted(self._folder.glob("trace-*.jsonl"))
         for path in files[: max(0, len(files) - self._files_max + 1)]:
             path.unlink(missing_ok=True)
+
+    def _line(self, item: tuple[Any, ...]) -> bytes:
+        try:
+            return self._encode(item)
+        except Exception:  # noqa: BLE001 - one odd message must not end the trace of all others
+            self.failures += 1
+            return b""
 
     def _encode(self, item: tuple[Any, ...]) -> bytes:
         event, envelope = item[0], item[1]
@@ -132,7 +164,11 @@ class Tracer:
         else:
             self.ended_count += 1
             line = {"event": "dead", "id": envelope.id, "at": item[2], "reason": item[3]}
-        return orjson.dumps(line, default=_plain, option=orjson.OPT_APPEND_NEWLINE)
+        try:
+            return orjson.dumps(line, default=_plain, option=orjson.OPT_APPEND_NEWLINE)
+        except TypeError:  # what JSON cannot hold: a lone surrogate, an integer beyond 64 bits
+            plain = {key: ascii(value) if key == "body" else value for key, value in line.items()}
+            return orjson.dumps(plain, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _plain(value: object) -> str:
@@ -141,9 +177,16 @@ def _plain(value: object) -> str:
 
 
 def read_trace(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield every trace line of a folder in order, skipping a last line cut off by a kill."""
+    """Yield every trace line of a folder in order, skipping a last line cut off by a kill.
+
+    The folder may belong to a running bot: a file that rotation has removed meanwhile is skipped.
+    """
     for path in sorted(folder.glob("trace-*.jsonl")):
-        with path.open("rb") as file:
+        try:
+            file = path.open("rb")
+        except FileNotFoundError:
+            continue
+        with file:
             for raw in file:
                 if not raw.endswith(b"\n"):
                     break

@@ -3,11 +3,15 @@
 The shell adds what a pure machine cannot have: a thread, the clock, the trace, the human log, and
 an honest death.  pykka treats crashes differently by how the message came and lets one SystemExit
 stop every actor (docs/decisions/0002-runtime-on-pykka.md); here any exception of any handler ends
-this actor alone and reaches the supervisor exactly once.
+this actor alone and reaches the supervisor exactly once.  pykka's loop is left by its stop flag,
+not by raising, so that a crash is one line of the supervisor's and no second one of pykka's.
 """
 
-from collections.abc import Iterable
+import queue
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pykka
@@ -21,7 +25,7 @@ from core.routes import Room
 
 
 class ActorCrashError(Exception):
-    """Tells pykka to end the actor; its real error was reported before."""
+    """The actor crashed while handling what was asked; the asker's answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +39,7 @@ class ActorContext:
 
 
 class TradingActor(pykka.ThreadingActor):
-    """Base of every actor.  Subclasses implement `handle`, and `start_up` or `shut_down` if needed."""
+    """Base of every actor: subclasses fill in `handle`, and `start_up` or `shut_down` if needed."""
 
     use_daemon_thread = True
     keeps_queue = False  # True: what is queued at a crash waits for the successor
@@ -59,14 +63,19 @@ class TradingActor(pykka.ThreadingActor):
     def shut_down(self) -> None:
         """Let go of what must be let go; runs after the last message of a clean stop."""
 
+    def report_crash(self, error: str, cause: Envelope | None) -> None:
+        """Tell whom it concerns that this actor has died."""
+        crash = Crashed(name=self.context.name, generation=self.context.generation, error=error)
+        self.context.directory.post(crash, sender=self.context.name, cause=cause)
+
     # What pykka calls -------------------------------------------------------------------------
     def on_start(self) -> None:
         """Begin, and say so to the supervisor."""
         try:
             self.emit(self.start_up(), None)
-        except BaseException as error:
-            self._die(error)
-            raise ActorCrashError from None
+        except BaseException as error:  # noqa: BLE001 - a SystemExit would leave a living corpse
+            self._die(error, None)
+            return
         if self.context.name != Room.SUPERVISOR.value:
             ready = Ready(name=self.context.name, generation=self.context.generation)
             self.emit((ready,), None)
@@ -79,40 +88,71 @@ class TradingActor(pykka.ThreadingActor):
         """End in good order."""
         try:
             self.shut_down()
+        except BaseException:  # noqa: BLE001 - a SystemExit would stop every actor
+            logger.bind(module=self.context.name).exception("shutting down failed")
         finally:
             self.context.mailbox.reader_gone.set()
 
     # The guard ----------------------------------------------------------------------------------
-    def handle_guarded(self, envelopes: list[Envelope], decide: Any) -> None:
+    def handle_guarded(
+        self, envelopes: list[Envelope], decide: Callable[[], Iterable[Any]]
+    ) -> None:
         """Run `decide` for these envelopes (usually one), send its answer, write the trace."""
         clock, tracer = self.context.directory.clock, self.context.directory.tracer
-        taken_ns = clock.wall_ns()
+        last = envelopes[-1]
+        # What pykka's own `tell` and `ask` bring from outside is not traced: it has no id.
+        cause = last if isinstance(last, Envelope) else None
+        taken_ns, outcome = clock.wall_ns(), "ok"
         try:
-            self.emit(decide(), envelopes[-1])
-        except BaseException as error:
-            for envelope in envelopes:
-                tracer.handled(envelope, taken_ns, clock.wall_ns(), type(error).__name__)
-            self._die(error)
-            raise ActorCrashError from None
+            self.emit(decide(), cause)
+        except BaseException as error:  # noqa: BLE001 - also SystemExit: see the module's docstring
+            outcome = type(error).__name__
+            self._die(error, cause)
         done_ns = clock.wall_ns()
-        for envelope in envelopes:
-            tracer.handled(envelope, taken_ns, done_ns, "ok")
+        if cause is not None:
+            for envelope in envelopes:
+                tracer.handled(envelope, taken_ns, done_ns, outcome)
+        elif outcome != "ok" and last.reply_to is not None:
+            raise ActorCrashError(f"{self.context.name} crashed: {outcome}")
 
     def emit(self, messages: Iterable[Any], cause: Envelope | None) -> None:
-        """Send messages by the routing table, then write the lines a person reads."""
+        """Send messages by the routing table, then write the lines a person reads.
+
+        A retired actor, whose mailbox was closed while it was busy, has no say any more.
+        """
         sent = tuple(messages)
+        if self.context.mailbox.closed:
+            return
         for message in sent:
             self.context.directory.post(message, sender=self.context.name, cause=cause)
         for message in sent:
             for level, module, line in narrate(message):
                 logger.bind(module=module).log(level, line)
 
-    def _die(self, error: BaseException) -> None:
-        if self.keeps_queue:
-            self.context.mailbox.pause()
-        else:
-            self.context.mailbox.close(f"{self.context.name} crashed")
-        crash = Crashed(
-            name=self.context.name, generation=self.context.generation, error=repr(error)
-        )
-        self.context.directory.post(crash, sender=self.context.name, cause=None)
+    def _die(self, error: BaseException, cause: Envelope | None) -> None:
+        mailbox = self.context.mailbox
+        if not self.keeps_queue:
+            mailbox.close(f"{self.context.name} crashed")
+        # pykka's teardown is to find nothing: what waits in a kept mailbox is the successor's.
+        self.actor_inbox = queue.SimpleQueue()
+        self.actor_stopped.set()
+        pykka.ActorRegistry.unregister(self.actor_ref)
+        mailbox.reader_gone.set()
+        self.report_crash(in_one_line(error), cause)
+        with suppress(Exception):  # an error that cannot even be printed
+            log = logger.bind(module=self.context.name)
+            log.opt(exception=error).debug(f"generation {self.context.generation} crashed")
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return what was raised and where."""
+    try:
+        text = repr(error)
+    except BaseException:  # noqa: BLE001 - a broken __repr__ must not hide the death
+        text = type(error).__name__
+    frame = error.__traceback__
+    if frame is None:
+        return text
+    while frame.tb_next is not None:
+        frame = frame.tb_next
+    return f"{text} at {Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}"

@@ -65,7 +65,7 @@ class Config(BaseSettings):
     I_UNDERSTAND_LIVE: Text = setting(
         "", "yes allows VENUE=live; accepted from the environment only."
     )
-    VENUE_SEED: Whole = setting(1, "Seed of the embedded venue's prices.", ge=0)
+    VENUE_SEED: Whole = setting(7, "Seed of the embedded venue's prices.", ge=0)
     VENUE_SPEED: Real = setting(
         1.0, "Venue seconds per wall second of the embedded venue; 0 stands still.", ge=0, le=10_000
     )
@@ -122,7 +122,9 @@ class Config(BaseSettings):
         {}, "Overrides of trading settings per symbol: {SYMBOL: {SETTING: value}}."
     )
     FUNDING: Literal["data", "zero"] = setting(
-        "data", "Funding rates of a backtest: from data (missing is an error) or zero."
+        "data",
+        "Funding rates of a backtest: from data (missing is an error) or zero.",
+        pending=True,
     )
 
     # --- learning ----------------------------------------------------------------------------
@@ -146,12 +148,18 @@ class Config(BaseSettings):
     )
     HALT_AT: Real = setting(1.0, "Part of the daily limit at which trading halts.", gt=0, le=1)
     MAX_DRAWDOWN: Real = setting(
-        0.15, "Loss from the highest equity that halts until a person resumes.", gt=0, le=1
+        0.15,
+        "Loss from the highest equity that halts until a person resumes.",
+        gt=0,
+        le=1,
+        pending=True,
     )
     MAX_OPEN_POSITIONS: Whole = setting(
         3, "Positions at once, those in flight included.", ge=1, le=1000
     )
-    COUNT_FOREIGN: Truth = switch("Foreign positions take slots and exposure.", on=True)
+    COUNT_FOREIGN: Truth = switch(
+        "Foreign positions take slots and exposure.", on=True, pending=True
+    )
     MIN_BALANCE_THRESHOLD: Real = setting(10.0, "Balance below which nothing opens, USDT.", ge=0)
     SIZING_MODE: Literal["clip", "reject", "literal"] = setting(
         "clip", "Size above a cap: clip it, reject the trade, or take the formula literally."
@@ -159,7 +167,9 @@ class Config(BaseSettings):
     MAX_ORDER_NOTIONAL_X: Real = setting(
         1.5, "Largest order, multiple of equity.", gt=0, per_symbol=True
     )
-    MAX_ORDER_QTY: Quantities = setting({}, "Largest order by symbol, base units: {SYMBOL: qty}.")
+    MAX_ORDER_QTY: Quantities = setting(
+        {}, "Largest order by symbol, base units: {SYMBOL: qty}.", pending=True
+    )
     MAX_SYMBOL_NOTIONAL_X: Real = setting(
         1.5, "Largest position of a symbol, multiple of equity.", gt=0, per_symbol=True
     )
@@ -175,7 +185,11 @@ class Config(BaseSettings):
         0.0005, "Fee reckoned with per fill, of notional.", ge=0, lt=0.1, per_symbol=True
     )
     LIQ_DISTANCE_MIN: Real = setting(
-        2.0, "Liquidation distance, at least so many stop distances.", ge=1, per_symbol=True
+        2.0,
+        "Liquidation distance, at least so many stop distances.",
+        ge=1,
+        per_symbol=True,
+        pending=True,
     )
     MIN_NOTIONAL_MULT: Real = setting(
         1.1, "Smallest order, multiple of the venue's least notional.", ge=1, per_symbol=True
@@ -186,37 +200,59 @@ class Config(BaseSettings):
         0.005, "Decided price against mark, of mark.", gt=0, lt=1, per_symbol=True
     )
     MARK_LAST_DIV_PCT: Real = setting(
-        0.01, "Last price against mark, of mark.", gt=0, lt=1, per_symbol=True
+        0.01, "Last price against mark, of mark.", gt=0, lt=1, per_symbol=True, pending=True
     )
     MAX_BAR_RET: Real = setting(
-        0.25, "Move of one kline that needs the mark to confirm it.", gt=0, per_symbol=True
+        0.25,
+        "Move of one kline that needs the mark to confirm it.",
+        gt=0,
+        per_symbol=True,
+        pending=True,
     )
     MAX_ENTRIES_SYMBOL_1H: Whole = setting(
-        6, "Entries of a symbol per venue hour.", ge=1, per_symbol=True
+        6, "Entries of a symbol per venue hour.", ge=1, per_symbol=True, pending=True
     )
-    MAX_ENTRIES_DAY: Whole = setting(40, "Entries per UTC day, all symbols.", ge=1)
+    MAX_ENTRIES_DAY: Whole = setting(40, "Entries per UTC day, all symbols.", ge=1, pending=True)
     LOSS_STREAK_LATCH: Whole = setting(
-        6, "Losing trades in a row that latch a symbol off; 0 is off.", ge=0, per_symbol=True
+        6,
+        "Losing trades in a row that latch a symbol off; 0 is off.",
+        ge=0,
+        per_symbol=True,
+        pending=True,
     )
     MAX_SIGNAL_RATIO: Real = setting(
-        10.0, "Signal rate that latches a symbol off, multiple of its norm.", gt=1, per_symbol=True
+        10.0,
+        "Signal rate that latches a symbol off, multiple of its norm.",
+        gt=1,
+        per_symbol=True,
+        pending=True,
     )
     DUP_WINDOW_S: Real = setting(
-        10.0, "Same symbol, side and quantity again within this is refused, s.", ge=0
+        10.0, "Same symbol, side and quantity again within this is refused, s.", ge=0, pending=True
     )
     ENTRY_MAX_AGE_MS: Whole = setting(5000, "Oldest decision that may still be sent, ms.", ge=1)
     NAKED_MAX_MS: Whole = setting(
         5000, "Longest a position may lack a live stop before it is closed, ms.", ge=1
     )
-    ORDERS_PER_10S: Whole = setting(20, "Order messages per 10 s, all kinds.", ge=1)
-    ORDERS_PER_MIN: Whole = setting(60, "Order messages per minute, all kinds.", ge=1)
+    ORDERS_PER_10S: Whole = setting(20, "Order messages per 10 s, all kinds.", ge=1, pending=True)
+    ORDERS_PER_MIN: Whole = setting(60, "Order messages per minute, all kinds.", ge=1, pending=True)
     WEIGHT_SOFT: Real = setting(
-        0.6, "Part of the venue's request weight from which reads slow down.", gt=0, le=1
+        0.6,
+        "Part of the venue's request weight from which reads slow down.",
+        gt=0,
+        le=1,
+        pending=True,
     )
     WEIGHT_HARD: Real = setting(
-        0.8, "Part of the venue's request weight from which only protection is sent.", gt=0, le=1
+        0.8,
+        "Part of the venue's request weight from which only protection is sent.",
+        gt=0,
+        le=1,
+        pending=True,
     )
-    DELIST_GUARD_H: Real = setting(48.0, "Nothing opens this close to a delisting, venue h.", ge=0)
+    DELIST_GUARD_H: Real = setting(
+        48.0, "Nothing opens this close to a delisting, venue h.", ge=0, pending=True
+    )
     CLIENT_ID_TAG: Text = setting(
         "afb",
         "First part of our client order ids, marks orders as ours.",
@@ -224,10 +260,14 @@ class Config(BaseSettings):
     )
 
     # --- freshness ---------------------------------------------------------------------------
-    ACCOUNT_MAX_AGE_S: Real = setting(30.0, "Oldest account state that may size an entry, s.", gt=0)
+    ACCOUNT_MAX_AGE_S: Real = setting(
+        30.0, "Oldest account state that may size an entry, s.", gt=0, pending=True
+    )
     MARK_MAX_AGE_S: Real = setting(5.0, "Oldest mark price that may carry an entry, s.", gt=0)
-    WS_SILENCE_S: Real = setting(10.0, "Silence of a stream that stops entries, s.", gt=0)
-    CLOCK_ERR_MS: Whole = setting(1000, "Clock error that stops entries, ms.", ge=1)
+    WS_SILENCE_S: Real = setting(
+        10.0, "Silence of a stream that stops entries, s.", gt=0, pending=True
+    )
+    CLOCK_ERR_MS: Whole = setting(1000, "Clock error that stops entries, ms.", ge=1, pending=True)
     RECONCILE_S: Real = setting(60.0, "Time between comparisons with the venue, s.", gt=0)
 
     # --- connection --------------------------------------------------------------------------
@@ -241,8 +281,12 @@ class Config(BaseSettings):
     RESTART_PERIOD_S: Real = setting(60.0, "Window in which restarts are counted, s.", gt=0)
     BACKOFF_MIN_S: Real = setting(0.2, "First delay before a restart, doubling, s.", ge=0)
     BACKOFF_MAX_S: Real = setting(30.0, "Longest delay before a restart, s.", ge=0)
-    BACKOFF_RESET_S: Real = setting(120.0, "Healthy time after which the delay restarts, s.", gt=0)
-    HUNG_AFTER_S: Real = setting(5.0, "A symbol busy with one message this long is hung, s.", gt=0)
+    BACKOFF_RESET_S: Real = setting(
+        120.0, "Healthy time after which the delay restarts, s.", gt=0, pending=True
+    )
+    HUNG_AFTER_S: Real = setting(
+        5.0, "A symbol busy with one message this long is hung, s.", gt=0, pending=True
+    )
 
     # --- files -------------------------------------------------------------------------------
     STATE_DIR: Text = setting("", "Folder of all state; the folder of DB_FILE when empty.")
@@ -253,8 +297,12 @@ class Config(BaseSettings):
         "INFO", "Least level of the human log."
     )
     LOG_RETENTION_DAYS: Whole = setting(14, "Days that log files are kept.", ge=1)
-    TRACE_RETENTION_DAYS: Whole = setting(7, "Days that message traces are kept.", ge=1)
-    RETENTION_DAYS: Whole = setting(1825, "Days that order and audit records are kept.", ge=1)
+    TRACE_RETENTION_DAYS: Whole = setting(
+        7, "Days that message traces are kept.", ge=1, pending=True
+    )
+    RETENTION_DAYS: Whole = setting(
+        1825, "Days that order and audit records are kept.", ge=1, pending=True
+    )
 
     # --- watching ----------------------------------------------------------------------------
     CONTROL_HOST: Text = setting("127.0.0.1", "Address of the control API.")
@@ -264,12 +312,12 @@ class Config(BaseSettings):
     CONTROL_TOKEN: SecretStr = setting(
         SecretStr(""), "Token of the control API; made at each start when empty."
     )
-    DASHBOARD: Truth = switch("Start the dashboard with the bot.", on=True)
-    DASHBOARD_HOST: Text = setting("127.0.0.1", "Address of the dashboard.")
+    DASHBOARD: Truth = switch("Start the dashboard with the bot.", on=True, pending=True)
+    DASHBOARD_HOST: Text = setting("127.0.0.1", "Address of the dashboard.", pending=True)
     DASHBOARD_PORT: Whole = setting(
-        8080, "Port of the dashboard; 0 takes a free one.", ge=0, le=65_535
+        8080, "Port of the dashboard; 0 takes a free one.", ge=0, le=65_535, pending=True
     )
-    NOTIFY_URLS: Secrets = setting([], "Apprise addresses that alerts go to.")
+    NOTIFY_URLS: Secrets = setting([], "Apprise addresses that alerts go to.", pending=True)
 
     _effective: dict[str, "Config"] = PrivateAttr(default_factory=dict)
 
@@ -374,6 +422,17 @@ class Config(BaseSettings):
             text for item in (*single, *self.NOTIFY_URLS) if (text := item.get_secret_value())
         )
 
+    def pending_given(self) -> tuple[str, ...]:
+        """Name what was changed for a real venue though nothing reads it in this version."""
+        if self.VENUE == "embedded":
+            return ()
+        fields = type(self).model_fields
+        return tuple(
+            name
+            for name in sorted(pending_names())
+            if getattr(self, name) != fields[name].get_default(call_default_factory=True)
+        )
+
     @property
     def config_hash(self) -> str:
         """SHA-256 of all settings but secrets, hex: equal settings give equal hashes."""
@@ -392,6 +451,15 @@ def per_symbol_names() -> frozenset[str]:
         name
         for name, field in Config.model_fields.items()
         if isinstance(field.json_schema_extra, dict) and field.json_schema_extra["per_symbol"]
+    )
+
+
+def pending_names() -> frozenset[str]:
+    """Return the settings that nothing reads in this version."""
+    return frozenset(
+        name
+        for name, field in Config.model_fields.items()
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra["pending"]
     )
 
 

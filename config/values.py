@@ -18,7 +18,7 @@ _CLASS_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 KLINE_INTERVALS = (
     *("1m", "3m", "5m", "15m", "30m"),
     *("1h", "2h", "4h", "6h", "8h", "12h"),
-    *("1d", "3d", "1w", "1M"),
+    *("1d", "3d", "1w"),
 )
 
 
@@ -27,24 +27,29 @@ def refusal(phrase: str, fix: str) -> PydanticCustomError:
     return PydanticCustomError("setting", "{phrase}", {"phrase": phrase, "fix": fix})
 
 
-def setting(default: Any, text: str, *, per_symbol: bool = False, **bounds: Any) -> Any:
+def setting(
+    default: Any, text: str, *, per_symbol: bool = False, pending: bool = False, **bounds: Any
+) -> Any:
     """Describe one setting: default, one line with its unit, bounds as pydantic names them.
 
-    A `per_symbol` setting may be overridden for one symbol in SYMBOL_CONFIGS.
+    A `per_symbol` setting may be overridden for one symbol in SYMBOL_CONFIGS.  A `pending` one is
+    part of the contract, but nothing reads it in this version: the docs say so, and a bot on a real
+    venue warns of it.
     """
+    extra = {"per_symbol": per_symbol, "pending": pending}
     if isinstance(default, list | dict):
         return Field(
             default_factory=default.copy,
             description=text,
-            json_schema_extra={"per_symbol": per_symbol},
+            json_schema_extra=extra,
             **bounds,
         )
-    return Field(default, description=text, json_schema_extra={"per_symbol": per_symbol}, **bounds)
+    return Field(default, description=text, json_schema_extra=extra, **bounds)
 
 
-def switch(text: str, *, on: bool) -> Any:
+def switch(text: str, *, on: bool, pending: bool = False) -> Any:
     """Describe a setting that is true or false."""
-    return setting(on, text)
+    return setting(on, text, pending=pending)
 
 
 def _numeric(value: Any) -> Any:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from core.errors import DataError
 from core.symbol.features import FEATURE_NAMES, bars_of, feature_matrix
@@ -76,8 +75,7 @@ def honest_predictions(predictor: PricePredictor, df: pd.DataFrame) -> HonestPre
 
     rows = np.flatnonzero(known & (bars.open_ms <= saved_from_ms) & np.isfinite(labels))
     try:
-        with threadpool_limits(limits=1):
-            told = predictor.out_of_fold(features[rows], labels[rows])
+        told = predictor.out_of_fold(features[rows], labels[rows])
     except DataError:  # too few rows to refit: they stay unscored, unless they are all there is
         if not later.any():
             raise

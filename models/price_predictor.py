@@ -58,7 +58,7 @@ class PricePredictor:
 
     `model_type`: "histogram" (default) or "exact" (`GradientBoostingRegressor`, about 100 times
     slower to train); `horizon`: bars ahead; `seed`: of the learner.  Raises ConfigurationError for
-    values outside these.  One instance serves one symbol and one thread.
+    values outside these.  One instance serves one symbol.
     """
 
     def __init__(self, *, model_type: str = "histogram", horizon: int = 1, seed: int = 42) -> None:
@@ -116,9 +116,8 @@ class PricePredictor:
         """
         features, labels = self.prepare_features(df)
         x, y = features.to_numpy(dtype=np.float64), labels.to_numpy(dtype=np.float64)
-        with threadpool_limits(limits=1):
-            out_of_fold = self.out_of_fold(x, y)
-            model = self._new_model().fit(x, y)
+        out_of_fold = self.out_of_fold(x, y)
+        model = self._fit(x, y)
         scored = np.isfinite(out_of_fold.confidences)
         evaluation = evaluate_predictions(
             out_of_fold.predictions[scored],
@@ -166,8 +165,7 @@ class PricePredictor:
         known = ~np.isnan(features[:, 0])
         predictions = np.zeros(len(df), dtype=np.float64)
         if known.any():
-            with threadpool_limits(limits=1):
-                predictions[known] = self._model.predict(features[known])
+            predictions[known] = _predict(self._model, features[known])
         return predictions, self._calibration.confidences(predictions)
 
     def save_model(self, filepath: str, *, key_file: str | Path | None = None) -> None:
@@ -205,15 +203,13 @@ class PricePredictor:
         confidences = np.full(len(y), np.nan)
         for fold in self._folds(len(y)):
             judged = slice(fold.test_start, fold.test_end)
-            model = self._new_model().fit(x[: fold.train_end], y[: fold.train_end])
+            model = self._fit(x[: fold.train_end], y[: fold.train_end])
+            predictions[judged] = _predict(model, x[judged])
             if fold.number > 1:
                 # Outcomes up to `train_end` only: those of the purged rows are not known yet.
                 earlier = slice(0, fold.train_end)
                 calibration = fit_calibration(predictions[earlier], y[earlier])
-                predictions[judged] = model.predict(x[judged])
                 confidences[judged] = calibration.confidences(predictions[judged])
-            else:
-                predictions[judged] = model.predict(x[judged])
         return OutOfFold(
             predictions=predictions,
             confidences=confidences,
@@ -229,6 +225,11 @@ class PricePredictor:
             except ValueError as error:
                 reason = str(error)
         raise DataError(f"training: {reason}. Fix: give more candles")
+
+    def _fit(self, x: FloatArray, y: FloatArray) -> Any:
+        # One thread: symbols run side by side, and waiting threads cost more than they give.
+        with threadpool_limits(limits=1):
+            return self._new_model().fit(x, y)
 
     def _new_model(self) -> Any:
         common = {"learning_rate": LEARNING_RATE, "max_depth": DEPTH, "random_state": self.seed}
@@ -254,6 +255,12 @@ class PricePredictor:
                 "PricePredictor has no model yet. Fix: call train(df) or load_model(filepath)"
             )
         return self._trees
+
+
+def _predict(model: Any, x: FloatArray) -> FloatArray:
+    with threadpool_limits(limits=1):
+        predictions: FloatArray = model.predict(x)
+    return predictions
 
 
 def _data_hash(df: pd.DataFrame) -> str:

@@ -38,6 +38,7 @@ VAGUE_NAMES = {"utils", "helpers", "common", "manager", "misc"}
 MODULE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
 LONG_FOR_A_REASON = {
+    "config/settings.py": "every setting with its text and bounds, one table",
     "core/messages.py": "all messages of the program, read in flow order",
     "core/symbol/indicators.py:_price_and_volume": "one compiled step over many formulas",
 }

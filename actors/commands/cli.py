@@ -90,6 +90,65 @@ def run(
     return run_bot(settings, duration)
 
 
+@app.command(epilog="Example: python run.py venue --port 8899 --symbols BTCUSDT --speed 60")
+def venue(
+    *,
+    host: Annotated[str | None, typer.Option(metavar="H", help="Address. [127.0.0.1]")] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="P", min=0, max=65_535, help="Port; 0: any. [8899]")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Seed of the prices. [7]")
+    ] = None,
+    symbols: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Symbols. [five, or all in DIR]")
+    ] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="Venue seconds per wall second; 0 stands still. [1]"),
+    ] = None,
+    balance: Annotated[
+        str | None, typer.Option(metavar="U", help="Opening balance, USDT. [10000]")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Replay these klines. [seeded prices]")
+    ] = None,
+    funding: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Funding rates. [those in --data]")
+    ] = None,
+    rate_limits: Annotated[
+        str, typer.Option(metavar="on|off", help="Enforce request limits.")
+    ] = "off",
+    history: Annotated[
+        int | None, typer.Option(metavar="BARS", min=0, help="Klines before the start. [1500]")
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep state here, and go on from it.")
+    ] = None,
+) -> int:
+    """Run the simulated venue alone; it accepts the keys in API_KEY and API_SECRET."""
+    if rate_limits not in ("on", "off"):
+        raise UsageError(f"--rate-limits must be on or off, was {rate_limits!r}. Fix: use one.")
+    _check_number("--speed", speed, 0)
+    _check_number("--balance", balance, 0)
+    from actors.commands.venue import VenueOptions, serve
+
+    given = {
+        "host": host,
+        "port": port,
+        "seed": seed,
+        "symbols": None if symbols is None else _names(symbols),
+        "speed": speed,
+        "balance": balance,
+        "data": data,
+        "funding": funding,
+        "history": history,
+        "state": state,
+    }
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return serve(VenueOptions(**chosen, rate_limits=rate_limits == "on"))
+
+
 @app.command(epilog="Example: python run.py train --data candles --symbols BTCUSDT,ETHUSDT")
 def train(
     *,
@@ -199,8 +258,26 @@ def _learning_options(
     )
 
 
+def _check_number(option: str, given: str | float | None, least: float) -> None:
+    """Refuse text that is no finite number, and numbers below the least; None passes."""
+    if given is None:
+        return
+    try:
+        fits = math.isfinite(float(given)) and float(given) >= least
+    except ValueError:
+        fits = False
+    if not fits:
+        raise UsageError(
+            f"{option} must be a number of at least {least:g}, was {given!s:.40}."
+            f" Fix: set it to {least:g} or more."
+        )
+
+
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip().upper() for part in text.split(",") if part.strip())
+    names = tuple(part.strip().upper() for part in text.split(",") if part.strip())
+    if not names:
+        raise UsageError(f"--symbols must name at least 1 symbol, was {text!r}. Fix: name one.")
+    return names
 
 
 def _settings(config: str | None, **flags: Any) -> "Config":

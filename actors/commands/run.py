@@ -1,12 +1,16 @@
 """`run.py run`: one bot until Ctrl-C, the end of `--duration`, or the supervisor's last word."""
 
 import asyncio
+import os
 import signal
+
+from loguru import logger
 
 from actors.bot import MultiSymbolBot
 from actors.edges.log import setup_log
 from actors.edges.state_directory import StateDirectory
 from config import Config
+from config.settings import secret_names
 
 
 def run_bot(config: Config, duration_s: float | None) -> int:
@@ -17,8 +21,14 @@ def run_bot(config: Config, duration_s: float | None) -> int:
         config.LOG_LEVEL,
         state.logs,
         retention_days=config.LOG_RETENTION_DAYS,
-        secrets=[config.API_KEY.get_secret_value(), config.API_SECRET.get_secret_value()],
+        secrets=config.secrets(),
     )
+    for name in secret_names():
+        os.environ.pop(name, None)  # read once: no child and no crash dump needs to see them
+    for name in config.pending_given():
+        logger.bind(module="config").warning(
+            f"{name} is set, but nothing enforces it in this version (docs/settings.md)"
+        )
     return asyncio.run(_live(MultiSymbolBot(config), duration_s))
 
 

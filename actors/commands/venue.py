@@ -119,7 +119,7 @@ async def _listen(runner: web.AppRunner, options: VenueOptions) -> int:
         await site.start()
     except OSError as error:
         raise ConfigurationError(
-            f"--port {options.port} on {options.host} cannot be used ({error.strerror})."
+            f"--port {options.port} on {options.host} cannot be used ({os.strerror(error.errno)})."
             " Fix: stop what listens there, or give another --port (0 takes a free one)."
         ) from None
     port: int = runner.addresses[0][1]

@@ -73,7 +73,7 @@ class VenueClient(AsyncClient):
             demo=venue == "demo",
         )
         self.REQUEST_RECVWINDOW = recv_window_ms
-        self.REQUEST_TIMEOUT = aiohttp.ClientTimeout(  # type: ignore[assignment]
+        self.REQUEST_TIMEOUT = aiohttp.ClientTimeout(
             total=timeout_s, sock_connect=min(timeout_s, _CONNECT_S_MAX)
         )
 
@@ -182,6 +182,7 @@ class Problem:
     code: int
     detail: str
     quiet_s: float = 0.0
+    banned: bool = False
 
 
 def problem(error: BaseException) -> Problem:
@@ -207,6 +208,7 @@ def _answered(error: BinanceAPIException) -> Problem:
         code=error.code,
         detail=f"{shown} {remedy(error.code or error.status_code)}",
         quiet_s=quiet_s,
+        banned=error.status_code == 418,  # noqa: PLR2004 - the venue's status for a ban
     )
 
 

@@ -3,45 +3,27 @@
 One asyncio loop in one daemon thread owns both REST clients and all sockets.  Actors send it
 envelopes (`put`, never blocks) and get their answers as messages; the streams post what they hear.
 Nothing that goes wrong with a request ends the loop: it becomes the answer that says so.
-
-The order of a start: clock, listen key and user stream first (what happens from then on is heard),
-market streams, and only then does `start` return.
 """
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import Coroutine
 from concurrent.futures import Future
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
-from actors.edges.binance_client import (
-    ENTRY_RECV_WINDOW_MS,
-    RECV_WINDOW_MS,
-    ReconnectingWebsocket,
-    VenueClient,
-    VenueSockets,
-    problem,
-    quiet_library_log,
-    redirected,
-)
-from actors.edges.gateway_requests import Requests
-from actors.edges.preparation import Prepared, prepare
-from actors.edges.retrying import Retrying
-from actors.edges.snapshot import OrderNames, Snapshots
-from actors.edges.streams import ListenKey, Stream, StreamLostError, chunks
+from actors.edges.binance_client import problem, quiet_library_log
+from actors.edges.preparation import Prepared
 from actors.edges.system_clock import SystemClock
-from actors.edges.venue_clock import VenueClock
+from actors.edges.venue_link import VenueLink
 from actors.mailbox import Envelope
 from config import Config
 from core import messages as m
-from core.errors import UnavailableError
-from core.feed.frames import parse_market, parse_user, rejected
+from core.errors import TradingError, UnavailableError
 from core.messages import Failure, Purpose
 
-_PREPARE_S_PER_SYMBOL: Final = 1.0
-# What the embedded venue accepts where the environment names no pair.
-EMBEDDED_KEY: Final = "embedded-venue-key"
-EMBEDDED_SECRET: Final = "embedded-venue-secret"  # noqa: S105 - a paper account's, on loopback
+_PATIENCE_S_PER_SYMBOL: Final = 1.0
+
+T = TypeVar("T")
 
 
 class PostOffice(Protocol):
@@ -89,7 +71,6 @@ class Gateway:
         self._thread: threading.Thread | None = None
         self._started: Future[None] = Future()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._names = OrderNames()
         self._closed = False
         self._grace_s = 0.0
 
@@ -110,11 +91,11 @@ class Gateway:
 
         Raises ConfigurationError (a symbol), SelfCheckError (the account), UnavailableError.
         """
-        return self._ask(prepare(self._client, self._retrying, self._config, tuple(symbols)))
+        return self._ask(self._link.prepare(tuple(symbols)))
 
     def venue_health(self) -> dict[str, Any]:
         """Return `/sim/health` of the embedded venue; blocks.  Raises UnavailableError."""
-        return self._ask(self._venue_clock.health())
+        return self._ask(self._link.health())
 
     def put(self, envelope: Envelope, /) -> None:
         """Take a request; never blocks."""
@@ -142,16 +123,18 @@ class Gateway:
             return  # it has ended already
         thread.join(timeout)
 
-    def _ask(self, coroutine: Any) -> Any:
+    def _ask(self, coroutine: Coroutine[Any, Any, T]) -> T:
         assert self._loop is not None, "start() comes first"
-        patience_s = (1 + len(self._config.SYMBOLS)) * _PREPARE_S_PER_SYMBOL
+        patience_s = len(self._config.SYMBOLS) * _PATIENCE_S_PER_SYMBOL
         patience_s += self._config.REST_TIMEOUT * (1 + self._config.MAX_RETRIES)
         waiting = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return waiting.result(patience_s)
-        except TimeoutError:
+        except TradingError:
+            raise
+        except Exception as error:
             waiting.cancel()
-            raise self._unavailable("no answer in time") from None
+            raise self._unavailable(problem(error).detail) from error
 
     # ---------------------------------------- the loop's thread
     def _run(self) -> None:
@@ -164,88 +147,31 @@ class Gateway:
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        self._build()
-        background: list[asyncio.Task[None]] = []
+        self._link = VenueLink(
+            config=self._config, address=self._address, clock=self._clock, news=self._news
+        )
+        keepers: list[asyncio.Task[None]] = []
         try:
             try:
                 async with asyncio.timeout(self._config.REST_TIMEOUT):
-                    await self._venue_clock.measure()
-                    await self._user.connect()
-                    await self._market.connect()
+                    await self._link.connect()
             except Exception as error:  # noqa: BLE001 - judged and passed on
                 self._started.set_exception(self._unavailable(problem(error).detail))
                 return
-            background = [
-                asyncio.create_task(self._user.run()),
-                asyncio.create_task(self._market.run()),
-                asyncio.create_task(self._venue_clock.keep()),
-            ]
+            keepers = [asyncio.create_task(keep()) for keep in self._link.keepers()]
             self._started.set_result(None)
             await self._stopping.wait()
         finally:
-            await self._wind_down(background)
+            await self._wind_down(keepers)
 
-    def _build(self) -> None:
-        config = self._config
-        client_type: type[VenueClient] = VenueClient
-        self._sockets_type: type[VenueSockets] = VenueSockets
-        if self._address:
-            client_type, self._sockets_type = redirected(self._address)
-
-        def client(recv_window_ms: int) -> VenueClient:
-            return client_type(
-                venue=config.VENUE,
-                key=config.API_KEY.get_secret_value() or EMBEDDED_KEY,
-                secret=config.API_SECRET.get_secret_value() or EMBEDDED_SECRET,
-                recv_window_ms=recv_window_ms,
-                timeout_s=config.REST_TIMEOUT,
-            )
-
-        self._client, self._entries = client(RECV_WINDOW_MS), client(ENTRY_RECV_WINDOW_MS)
-        self._venue_clock = VenueClock(
-            self._clock, clients=(self._client, self._entries), embedded=self._address
-        )
-        self._retrying = Retrying(config, self._venue_clock.measure)
-        self._requests = Requests(
-            config=config,
-            clock=self._clock,
-            client=self._client,
-            entries=self._entries,
-            retrying=self._retrying,
-        )
-        self._snapshots = Snapshots(
-            clock=self._clock,
-            client=self._client,
-            requests=self._requests,
-            retrying=self._retrying,
-            names=self._names,
-        )
-        self._listen_key = ListenKey(self._client)
-        self._user = Stream(
-            "private",
-            open_sockets=self._user_sockets,
-            on_frame=self._user_frame,
-            post=self._news,
-            background=self._listen_key.keep_alive,
-        )
-        self._market = Stream(
-            "market",
-            open_sockets=self._market_sockets,
-            on_frame=self._market_frame,
-            post=self._news,
-            silence_s=config.WEBSOCKET_TIMEOUT,
-        )
-
-    async def _wind_down(self, background: list[asyncio.Task[None]]) -> None:
+    async def _wind_down(self, keepers: list[asyncio.Task[None]]) -> None:
         self._closed = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._grace_s)
-        for task in (*self._tasks, *background):
+        for task in (*self._tasks, *keepers):
             task.cancel()
-        await asyncio.gather(*self._tasks, *background, return_exceptions=True)
-        await asyncio.gather(self._user.close(), self._market.close())
-        await self._client.close_connection()
-        await self._entries.close_connection()
+        await asyncio.gather(*self._tasks, *keepers, return_exceptions=True)
+        await self._link.close()
 
     def _unavailable(self, reason: str) -> UnavailableError:
         where = self._address or "Binance"
@@ -253,7 +179,9 @@ class Gateway:
             f"The {self._config.VENUE} venue ({where}) is unavailable: {reason}"
         )
 
-    # ---------------------------------------- requests
+    def _news(self, message: Any) -> None:
+        self._post(message, cause=None)
+
     def _accept(self, envelope: Envelope) -> None:
         if self._closed:
             self._tracer.dead(envelope, self._clock.wall_ns(), "the gateway is closing")
@@ -265,7 +193,7 @@ class Gateway:
     async def _handle(self, envelope: Envelope) -> None:
         taken_ns, outcome = self._clock.wall_ns(), "ok"
         try:
-            answer = await self._answer(envelope.message)
+            answer = await self._link.answer(envelope.message)
         except asyncio.CancelledError:  # only on the way down; whoever asked is told so
             outcome = "CancelledError"
             answer = _unanswered(envelope.message, "the gateway stopped while this was under way")
@@ -275,65 +203,6 @@ class Gateway:
         if answer is not None:
             self._post(answer, cause=envelope)
         self._tracer.handled(envelope, taken_ns, self._clock.wall_ns(), outcome)
-
-    async def _answer(self, message: Any) -> Any:
-        match message:
-            case m.PlaceOrder():
-                answer = await self._requests.place(message)
-                if isinstance(answer, m.OrderAnswered):
-                    order_id = int(answer.venue_id.rsplit(":", 1)[1])
-                    self._names.learn(message.symbol, order_id, message.client_id)
-                return answer
-            case m.PlaceAlgoOrder():
-                return await self._requests.place_algo(message)
-            case m.CancelAlgoOrder():
-                return await self._requests.cancel_algo(message)
-            case m.QueryOrder():
-                return await self._requests.query(message)
-            case m.FetchSnapshot():
-                return await self._snapshots.fetch(message)
-            case m.FetchHistory():
-                return await self._requests.history(message)
-            case _:
-                raise TypeError(f"the gateway has no request {type(message).__name__}")
-
-    # ---------------------------------------- streams
-    def _news(self, message: Any) -> None:
-        self._post(message, cause=None)
-
-    def _sockets(self) -> VenueSockets:
-        return self._sockets_type(
-            self._client, timeout_s=self._config.REST_TIMEOUT, compressed=not self._address
-        )
-
-    async def _user_sockets(self) -> AsyncIterator[ReconnectingWebsocket]:
-        yield await self._sockets().user(await self._listen_key.fresh())
-
-    async def _market_sockets(self) -> AsyncIterator[ReconnectingWebsocket]:
-        names = [symbol.lower() for symbol in self._config.SYMBOLS]
-        streams = [f"{name}@kline_{self._config.KLINE_INTERVAL}" for name in names]
-        streams += [f"{name}@markPrice@1s" for name in names]
-        for part in chunks(streams):
-            yield await self._sockets().market(part)
-
-    def _market_frame(self, frame: Any) -> None:
-        if not isinstance(frame, dict) or "data" not in frame:
-            self._news(rejected("market", "not a combined frame", frame))
-            return
-        message = parse_market(frame["data"], str(frame.get("stream")))
-        if isinstance(message, m.MarkPrice):
-            self._venue_clock.witness(message.event_ns)
-        if message is not None:
-            self._news(message)
-
-    def _user_frame(self, frame: Any) -> None:
-        if isinstance(frame, dict) and frame.get("e") == "listenKeyExpired":
-            raise StreamLostError("the listen key expired")
-        message = parse_user(frame)
-        if isinstance(message, m.OrderUpdate):
-            self._names.learn(message.symbol, message.order_id, message.client_id)
-        if message is not None:
-            self._news(message)
 
 
 def _unanswered(message: Any, reason: str) -> Any:

@@ -48,8 +48,7 @@ class Requests:
         """Send a MARKET order, once."""
         entry = not order.reduce_only
         if entry and self._retrying.quiet_s > 0:
-            detail = f"the venue wants silence for {self._retrying.quiet_s:.0f} s more"
-            return _failed(order, Failure.NOT_SENT, _COOLING, detail)
+            return self._failure(order, order.purpose, QuietError(self._retrying.quiet_s))
         parameters = {
             "symbol": order.symbol,
             "side": order.side.value,
@@ -111,7 +110,7 @@ class Requests:
     async def cancel_algo(self, order: m.CancelAlgoOrder) -> m.AlgoGone | m.OrderFailed:
         """Cancel a conditional order; one that is not open any more is as good."""
         try:
-            await self._retrying.read(
+            await self._retrying.cancel(
                 lambda: self._client.futures_cancel_algo_order(clientAlgoId=order.client_id)
             )
         except Exception as error:  # noqa: BLE001 - judged and answered
@@ -178,9 +177,18 @@ class Requests:
     # ---------------------------------------- failures
     def _failure(self, command: Any, purpose: Purpose, error: Exception) -> m.OrderFailed:
         if isinstance(error, QuietError):
-            return _failed(command, Failure.NOT_SENT, _COOLING, str(error), purpose)
-        found = problem(error)
-        return _failed(command, found.verdict.failure, found.code, found.detail, purpose)
+            failure, code, detail = Failure.NOT_SENT, _COOLING, str(error)
+        else:
+            found = problem(error)
+            failure, code, detail = found.verdict.failure, found.code, found.detail
+        return m.OrderFailed(
+            client_id=command.client_id,
+            symbol=command.symbol,
+            purpose=purpose,
+            failure=failure,
+            code=code,
+            detail=detail,
+        )
 
     def _purpose(self, client_id: str) -> Purpose:
         return purpose_of(self._config.CLIENT_ID_TAG, client_id) or Purpose.STOP
@@ -194,19 +202,6 @@ class Requests:
             status=_word(row, "algoStatus"),
             executed=Decimal(0),
         )
-
-
-def _failed(
-    command: Any, failure: Failure, code: int, detail: str, purpose: Purpose | None = None
-) -> m.OrderFailed:
-    return m.OrderFailed(
-        client_id=command.client_id,
-        symbol=command.symbol,
-        purpose=purpose or command.purpose,
-        failure=failure,
-        code=code,
-        detail=detail,
-    )
 
 
 def _described(error: Exception) -> str:

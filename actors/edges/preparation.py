@@ -7,7 +7,7 @@ with open positions passes as long as the settings are the same.
 import asyncio
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from actors.edges.binance_client import VenueClient, problem
 from actors.edges.retrying import QuietError, Retrying
@@ -16,6 +16,7 @@ from core.errors import ConfigurationError, SelfCheckError, TradingError, Unavai
 from core.venue.instrument import Instrument
 
 _MARGIN_UNCHANGED = -4046
+_MARGIN_HELD = (-4047, -4048)  # by open orders, by a position: the mode may be right all the same
 _AT_ONCE = 8
 
 
@@ -90,24 +91,33 @@ async def _set_up(
                 lambda: client.futures_change_margin_type(symbol=symbol, marginType="ISOLATED")
             )
         except Exception as error:  # noqa: BLE001 - judged there
-            _pass_if_unchanged(error, symbol, "isolated margin")
+            if not await _is_isolated(client, retrying, symbol, error):
+                _refuse(error, symbol, "isolated margin")
         try:
             answer: dict[str, Any] = await retrying.read(
                 lambda: client.futures_change_leverage(symbol=symbol, leverage=leverage)
             )
         except Exception as error:
-            _pass_if_unchanged(error, symbol, f"LEVERAGE={leverage}")
-            raise
+            _refuse(error, symbol, f"LEVERAGE={leverage}")
         return answer
 
 
-def _pass_if_unchanged(error: Exception, symbol: str, wanted: str) -> None:
-    """Raise what a refusal to set something means, unless it is set already."""
+async def _is_isolated(
+    client: VenueClient, retrying: Retrying, symbol: str, error: Exception
+) -> bool:
+    """Tell whether a refusal to set isolated margin means that it is set already."""
+    code = 0 if isinstance(error, QuietError) else problem(error).code
+    if code not in _MARGIN_HELD:
+        return code == _MARGIN_UNCHANGED
+    rows = await retrying.read(lambda: client.futures_symbol_config(symbol=symbol))
+    return any(row.get("symbol") == symbol and row.get("marginType") == "ISOLATED" for row in rows)
+
+
+def _refuse(error: Exception, symbol: str, wanted: str) -> NoReturn:
+    """Raise what a refusal to set something means."""
     if isinstance(error, QuietError):
         raise error
     found = problem(error)
-    if found.code == _MARGIN_UNCHANGED:
-        return
     if found.verdict.readable_again or found.code == 0:
         raise error
     raise SelfCheckError(f"{symbol} cannot have {wanted}: {found.detail}") from error

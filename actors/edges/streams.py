@@ -2,12 +2,12 @@
 
 Doubt is: an error item, a dead read loop, silence, or whatever the background task of the stream
 raises (an expired listen key).  A new connection says so (`StreamUp`), because the venue replays
-nothing: what was missed must be fetched by REST.  Back-off grows to 30 s, with jitter, without end.
+nothing: what was missed must be fetched by REST.  Back-off grows to 10 s, with jitter, without end.
 """
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from actors.edges.binance_client import (
@@ -24,7 +24,7 @@ STREAMS_PER_SOCKET = 200
 _KEEPALIVE_S = 20 * 60.0
 _KEEPALIVE_RETRY_S = 30.0
 _BACKOFF_S = 0.5
-_BACKOFF_MAX_S = 30.0
+_BACKOFF_MAX_S = 10.0
 _STABLE_S = 60.0  # a connection that lived this long starts the back-off anew
 
 Post = Callable[[Any], None]
@@ -50,7 +50,7 @@ class Stream:
         on_frame: Callable[[Any], None],
         post: Post,
         silence_s: float | None = None,
-        background: Callable[[], Awaitable[None]] | None = None,
+        background: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self.name = name
         self._open_sockets = open_sockets
@@ -60,34 +60,29 @@ class Stream:
         self._background = background
         self._sockets: list[ReconnectingWebsocket] = []
         self._connections = 0
+        self._up = False
 
     async def connect(self) -> None:
         """Connect once; raises what the connection raises."""
         async for socket in self._open_sockets():
             self._sockets.append(socket)
         self._connections += 1
+        self._up = True
         self._post(StreamUp(stream=self.name, connection=self._connections))
 
     async def run(self) -> None:
         """Keep the stream up until cancelled; goes on with a connection made by `connect`."""
         loop = asyncio.get_running_loop()
         failures = 0
-        try:
-            while True:
-                began = loop.time()
-                connections = self._connections - bool(self._sockets)
-                reason = await self._one_life()
-                failures = 0 if loop.time() - began > _STABLE_S else failures + 1
-                if self._connections > connections:  # it was up
-                    self._post(StreamDown(stream=self.name, reason=reason))
-                pause_s = min(_BACKOFF_MAX_S, _BACKOFF_S * 2 ** min(failures, 10))
-                await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-        finally:
-            await self.close()
+        while True:
+            began = loop.time()
+            await self._one_life()
+            failures = 0 if loop.time() - began > _STABLE_S else failures + 1
+            pause_s = min(_BACKOFF_MAX_S, _BACKOFF_S * 2 ** min(max(0, failures - 1), 10))
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
 
-    async def _one_life(self) -> str:
-        """Connect if need be and pump until something is wrong; return what."""
-        reason = "ended"
+    async def _one_life(self) -> None:
+        """Connect if need be and pump until something is wrong; then say so, and close."""
         try:
             if not self._sockets:
                 await self.connect()
@@ -97,16 +92,22 @@ class Stream:
                 if self._background is not None:
                     group.create_task(self._background())
         except* Exception as errors:  # noqa: BLE001 - whatever it was, the answer is a new socket
-            reason = _described(errors)
+            if self._up:
+                self._post(StreamDown(stream=self.name, reason=_described(errors)))
+            self._up = False
         finally:
             await self.close()
-        return reason
 
     async def _pump(self, socket: ReconnectingWebsocket) -> None:
-        loop = asyncio.get_running_loop()
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
         async with asyncio.timeout(self._silence_s) as limit:
             while True:
                 frame = await socket.recv()
+                # The library waits by `wait_for`, which before Python 3.12 loses a cancellation
+                # that arrives together with a frame; a pump that went on would never end.
+                if task.cancelling():
+                    raise asyncio.CancelledError
                 if self._silence_s is not None:
                     limit.reschedule(loop.time() + self._silence_s)
                 if isinstance(frame, dict) and frame.get("e") == "error":

@@ -8,9 +8,8 @@ from actors.edges.embedded_venue import ensure_running, stop_running
 from actors.edges.state_directory import StateDirectory
 from config import Config
 from core.clock import NS_PER_MS
-from core.errors import ConfigurationError, UnavailableError
+from core.errors import UnavailableError
 
-_UNDERSTOOD = "yes"
 _ANSWER_S = 5.0
 
 
@@ -36,7 +35,7 @@ def reach(config: Config, state: StateDirectory) -> ChosenVenue:
     not answer.
     """
     if config.VENUE != "embedded":
-        refuse_unready(config)
+        config.require_keys_and_consent()
         return ChosenVenue(url="", venue_id=f"binance-{config.VENUE}", ours=False)
     if config.VENUE_URL:
         return _look_at(config.VENUE_URL, ours=False)
@@ -60,22 +59,6 @@ def release(address: ChosenVenue, state: StateDirectory) -> None:
         stop_running(state.venue)
 
 
-def refuse_unready(config: Config) -> None:
-    """Raise ConfigurationError if a real venue lacks its keys, or live trading its consent."""
-    for name in ("API_KEY", "API_SECRET"):
-        if not getattr(config, name).get_secret_value():
-            raise ConfigurationError(
-                f"{name} must be set for VENUE={config.VENUE}, was empty. "
-                f"Fix: put it into the environment, .env or the file named by {name}_FILE."
-            )
-    if config.VENUE == "live" and config.I_UNDERSTAND_LIVE != _UNDERSTOOD:
-        raise ConfigurationError(
-            f"I_UNDERSTAND_LIVE must be {_UNDERSTOOD} for VENUE=live, was "
-            f"{config.I_UNDERSTAND_LIVE!r}. Fix: set I_UNDERSTAND_LIVE=yes in the environment once "
-            "you have read what live trading risks in the README."
-        )
-
-
 def _look_at(url: str, *, ours: bool) -> ChosenVenue:
     """Ask a venue on loopback who it is and what time it has."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback: no proxy
@@ -95,6 +78,6 @@ def _look_at(url: str, *, ours: bool) -> ChosenVenue:
         )
     except (OSError, ValueError, KeyError) as error:
         raise UnavailableError(
-            f"VENUE_URL must be the address of a running venue, {url} did not answer as one "
-            f"({type(error).__name__}). Fix: start it with python run.py venue, or remove VENUE_URL."
+            f"VENUE_URL must be the address of a running venue, {url} did not answer as one"
+            f" ({type(error).__name__}). Fix: start run.py venue there, or remove VENUE_URL."
         ) from None

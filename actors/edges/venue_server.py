@@ -27,6 +27,7 @@ STEP_S = 0.025
 MARK_MS = 2_000  # wall time between marks of the venue time in the journal
 MINUTE_MARK_MS = 100  # and after a minute has closed, so that little is played twice
 STALL_MS = 10_000  # a longer hole in wall time is a pause of the machine, not market time
+PIECE_MS = 3_600_000  # venue time played in one go
 BODY_MAX = 1 << 20
 ADVANCE_MAX_S = 31 * 86_400
 SPEED_MAX = 100_000.0
@@ -65,8 +66,12 @@ class VenueServer:
         self._say = say
         self._exchange = world.exchange
         now = wall_ms()
+        # At speed 1 a new venue's time is wall time, however long the prices took to load.
+        level = settings.speed == 1 and not world.resumed
         clock = AffineClock(
-            anchor_venue_ms=self._exchange.now_ms, anchor_wall_ms=now, speed=settings.speed
+            anchor_venue_ms=self._exchange.now_ms,
+            anchor_wall_ms=self._exchange.now_ms if level else now,
+            speed=settings.speed,
         )
         self._door = Door(
             self._exchange,
@@ -174,7 +179,7 @@ class VenueServer:
         response = self._door.handle(
             Request(
                 method=request.method,
-                path=request.path,
+                path=request.rel_url.raw_path,
                 query=request.rel_url.raw_query_string,
                 body=body,
                 api_key=request.headers.get("X-MBX-APIKEY"),
@@ -232,10 +237,17 @@ class VenueServer:
             return _json({"code": -1130, "msg": limits}, 400)
         self._door.clock = self._door.clock.repaced(now, speed)
         if advance_s:
-            target = self._exchange.now_ms + int(advance_s * 1000)
-            self._door.clock = self._door.clock.moved_to(now, target)
-            self._tick(now)
+            await self._advance(self._exchange.now_ms + int(advance_s * 1000))
         return await self._health(request)
+
+    async def _advance(self, target_ms: int) -> None:
+        """Play up to a venue time in pieces: other clients and the memory keep breathing."""
+        while self._exchange.now_ms < target_ms and not self._exchange.ended:
+            self._exchange.advance(min(target_ms, self._exchange.now_ms + PIECE_MS))
+            self._deliver(wall_ms())
+            await asyncio.sleep(0)
+        reached = max(target_ms, self._exchange.now_ms)
+        self._door.clock = self._door.clock.moved_to(wall_ms(), reached)
 
     async def _stop(self, request: web.Request) -> web.Response:
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")

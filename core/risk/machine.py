@@ -1,15 +1,16 @@
 """Risk's decisions: which proposal becomes an approval, of what size, and when nothing does."""
 
 from dataclasses import replace
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from typing import assert_never
 
 from core import messages as m
-from core.clock import NS_PER_DAY, NS_PER_S, Moment
+from core.clock import NS_PER_S, Moment
 from core.execution.order_life import ENDED
 from core.messages import TradingState
 from core.risk.book import Book, Reserved
-from core.risk.policy import Policies
+from core.risk.breaker import Breaker
+from core.risk.policy import Policies, sizing_limits
 from core.risk.review import Review
 from core.risk.risk_manager import RiskManager
 from core.risk.sizing import ZERO, Limits, binding, caps, reserve
@@ -37,13 +38,13 @@ RiskInput = (
 )
 RiskOutput = m.Decision | m.Approval | m.ExitApproval | m.StateChanged | m.DayLedger
 
-_REFUSALS_KEPT = 1_000
+_DECIDED_KEPT = 1_000
 
 
 class RiskMachine:
     """The only gate.  Rules run in a fixed order; the first failed one names the refusal.
 
-    State: the book, latched trading state, what currently forbids entries, generations of the
+    State: the book, the latched state, what currently forbids entries, generations of the
     symbols, and the last decision per symbol for those who ask why nothing happens.
     """
 
@@ -55,9 +56,13 @@ class RiskMachine:
         instruments: dict[str, Instrument],
         interval_ns: int,
     ) -> None:
-        self.book = Book()
-        self.state: m.StateChanged | None = None  # None: ACTIVE
+        account = policies.for_symbol(
+            next(iter(instruments))
+        )  # limits of the account: no overrides
+        self.book = Book(count_foreign=account.COUNT_FOREIGN)
         self.last_decision: dict[str, m.Decision] = {}
+        self._breaker = Breaker(account)
+        self._begun = False
         self._policies = policies
         self._managers = managers  # one a symbol: overrides may differ
         self._instruments = instruments
@@ -69,19 +74,20 @@ class RiskMachine:
         self._leverage = {s: Decimal(str(policies.for_symbol(s).LEVERAGE)) for s in instruments}
 
     @property
+    def state(self) -> m.StateChanged | None:
+        """Return the latched state; None if nothing is latched."""
+        return self._breaker.state
+
+    @property
     def trading_state(self) -> TradingState:
         """Return what is let through now."""
         if "reconciling" in self._obstacles:
             return TradingState.RECONCILING
-        return self.state.state if self.state is not None else TradingState.ACTIVE
+        return self._breaker.trading_state
 
     def day_limit(self) -> Decimal:
         """Return the loss that ends the day, quote units; 0 while the day is unknown."""
-        if self.book.day is None:
-            return ZERO
-        first = next(iter(self._instruments))
-        pct = Decimal(str(self._policies.for_symbol(first).DAILY_MAX_LOSS_PCT))
-        return self.book.day.equity_start * pct
+        return self._breaker.day_limit(self.book)
 
     def handle(self, message: RiskInput, now: Moment) -> tuple[RiskOutput, ...]:
         """Return what follows from a message."""
@@ -275,27 +281,12 @@ class RiskMachine:
         )
 
     def _limits(self, symbol: str) -> Limits:
-        policy = self._policies.for_symbol(symbol)
-        instrument = self._instruments.get(symbol)
-
-        def exact(value: float) -> Decimal:
-            return Decimal(str(value))
-
-        return Limits(
-            risk_per_trade=exact(policy.RISK_PER_TRADE),
-            stop_pct=exact(policy.STOPLOSS_PCT),
-            taker_fee=exact(policy.TAKER_FEE),
-            gap=exact(policy.GAP_ALLOWANCE),
-            leverage=exact(policy.LEVERAGE),
-            slots=policy.MAX_OPEN_POSITIONS,
+        return sizing_limits(
+            self._policies.for_symbol(symbol),
+            symbol,
+            self._instruments.get(symbol),
             day_limit=self.day_limit(),
-            lost_today=max(ZERO, -self.book.day_pnl()),
-            margin_usage=exact(policy.MAX_MARGIN_USAGE),
-            symbol_notional_x=exact(policy.MAX_SYMBOL_NOTIONAL_X),
-            gross_x=exact(policy.MAX_GROSS_X),
-            net_x=exact(policy.MAX_NET_X),
-            order_notional_x=exact(policy.MAX_ORDER_NOTIONAL_X),
-            quantity_max=instrument.market_quantity_max if instrument is not None else ZERO,
+            lost_today=self.book.lost_today(),
         )
 
     def _size(
@@ -312,7 +303,7 @@ class RiskMachine:
             float(proposal.price),
             float(instrument.quantity_min),
         )
-        raw = Decimal(str(formula)).quantize(Decimal("1e-12"), rounding=ROUND_DOWN)
+        raw = Decimal(str(formula))
         cost = 2 * limits.taker_fee + limits.gap
         found = caps(
             raw=raw,
@@ -322,11 +313,10 @@ class RiskMachine:
             exposure=self.book.exposure(self._leverage, cost),
             limits=limits,
         )
-        name, smallest = binding(found)
-        if policy.SIZING_MODE == "reject" and smallest < raw:
+        name, smallest = binding(found, policy.SIZING_MODE)
+        if policy.SIZING_MODE != "clip" and smallest < raw:
             review.rule("sizing", f"{name} allows {smallest:f}", f"raw {raw:f}", passed=False)
-        wanted = raw if policy.SIZING_MODE == "literal" else smallest
-        quantity = instrument.round_quantity_down(wanted)
+        quantity = instrument.round_quantity_down(smallest)
         fits = quantity >= instrument.quantity_min and instrument.notional_ok(
             quantity, proposal.price, Decimal(str(policy.MIN_NOTIONAL_MULT))
         )
@@ -341,7 +331,7 @@ class RiskMachine:
 
     def _remember(self, proposal_id: str) -> None:
         self._decided[proposal_id] = None
-        if len(self._decided) > _REFUSALS_KEPT:
+        if len(self._decided) > _DECIDED_KEPT:
             del self._decided[next(iter(self._decided))]
 
     def _count_entry(self) -> tuple[m.DayLedger, ...]:
@@ -372,74 +362,30 @@ class RiskMachine:
         before = book.day
         match message:
             case m.FillBooked():
-                book.moved_wall_ns = now.wall_ns
-                book.book_fill(message)
+                book.book_fill(message, now)
             case m.AccountUpdate():
-                book.set_wallet(message.wallet_balance, message.event_ns, now)
-                book.book_account(message)
+                book.book_account(message, now)
             case m.AccountSnapshot():
-                book.set_wallet(message.wallet_balance, message.at_ns, now)
+                book.check_wallet(message, now)
         return (book.day,) if book.day is not None and book.day is not before else ()
 
     def _look(self, now: Moment) -> tuple[RiskOutput, ...]:
-        """Judge the day: roll it over, and halt it when its loss reaches the limit."""
-        if not self.book.quiet(now):
-            return ()
-        out: list[RiskOutput] = []
-        if self.book.roll_day(now) and self.book.day is not None:
-            out += [self.book.day, *self._release_day(now)]
-        if self.book.day is None:
-            return tuple(out)
-        loss, limit = -self.book.day_pnl(), self.day_limit()
-        policy = self._policies.for_symbol(next(iter(self._instruments)))
-        state = self.state.state if self.state is not None else TradingState.ACTIVE
-        if loss >= limit * Decimal(str(policy.HALT_AT)) and state is not TradingState.HALTED:
-            self.book.day = replace(self.book.day, halted=True)
-            halted = self._latch(TradingState.HALTED, "day_loss", loss, limit, now)
-            out += [self.book.day, halted]
-        elif loss >= limit * Decimal(str(policy.SOFT_LOSS_AT)) and state is TradingState.ACTIVE:
-            out.append(self._latch(TradingState.REDUCING, "day_loss_soft", loss, limit, now))
-        return tuple(out)
-
-    def _latch(
-        self, state: TradingState, code: str, loss: Decimal, limit: Decimal, now: Moment
-    ) -> m.StateChanged:
-        assert self.book.day is not None
-        tomorrow = self.book.day.day + 1
-        wait_s = (tomorrow * NS_PER_DAY - now.venue_ns) / NS_PER_S / (now.speed or 1.0)
-        self.state = m.StateChanged(
-            state=state,
-            reason_code=code,
-            reason=f"day loss {loss:.2f} of {limit:.2f} USDT; next venue day in {wait_s:.0f} s",
-            latched_until_day=tomorrow,
-            at_ns=now.venue_ns,
-        )
-        return self.state
-
-    def _release_day(self, now: Moment) -> tuple[m.StateChanged, ...]:
-        """Clear what the old day latched; a new day has a budget of its own."""
-        assert self.book.day is not None
-        latched = self.state
-        if latched is None or latched.latched_until_day is None:
-            return ()
-        if self.book.day.day < latched.latched_until_day:
-            return ()
-        self.state = None
-        return (
-            m.StateChanged(
-                state=TradingState.ACTIVE,
-                reason_code="new_day",
-                reason="a new venue day has begun",
-                latched_until_day=None,
-                at_ns=now.venue_ns,
-            ),
-        )
+        """Judge the day, once wallet and positions speak of the same moment."""
+        return self._breaker.judge(self.book, now) if self.book.quiet(now) else ()
 
     def _recover(self, recovered: m.RecoveredBook) -> tuple[RiskOutput, ...]:
-        """Start from what the database holds; positions follow from execution."""
-        self.book.day = recovered.day
-        latched = recovered.state
-        self.state = latched if latched and latched.state is not TradingState.ACTIVE else None
+        """Start from what the database holds; positions follow from execution.
+
+        Comes again whenever execution restarts.  Day and latches are then older than ours, since
+        only we write them; but approvals that died with execution's inbox are in no journal, so
+        the reservations are the journal's.
+        """
+        if not self._begun:
+            self._begun = True
+            self.book.day = recovered.day
+            self._breaker.restore(recovered.state)
+        for intent, _ in recovered.intents:
+            self._remember(intent.proposal_id)
         self.book.reserved = {
             intent.proposal_id: Reserved(
                 symbol=intent.symbol, side=intent.side, reservation=intent.reservation

@@ -1,8 +1,13 @@
 """The settings that risk reads, as `config.Config` holds them."""
 
+import math
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Protocol
 
 from core.risk.risk_manager import RiskSettings
+from core.risk.sizing import ZERO, Limits
+from core.venue.instrument import Instrument
 
 
 class RiskPolicy(RiskSettings, Protocol):
@@ -17,6 +22,7 @@ class RiskPolicy(RiskSettings, Protocol):
     MAX_MARGIN_USAGE: float
     MAX_SYMBOL_NOTIONAL_X: float
     MAX_ORDER_NOTIONAL_X: float
+    MAX_ORDER_QTY: Mapping[str, float]
     MAX_GROSS_X: float
     MAX_NET_X: float
     MIN_NOTIONAL_MULT: float
@@ -24,6 +30,7 @@ class RiskPolicy(RiskSettings, Protocol):
     MARK_MAX_AGE_S: float
     SOFT_LOSS_AT: float
     HALT_AT: float
+    COUNT_FOREIGN: bool
 
 
 class Policies(Protocol):
@@ -32,3 +39,35 @@ class Policies(Protocol):
     def for_symbol(self, symbol: str) -> RiskPolicy:
         """Return the settings with the symbol's overrides applied."""
         ...
+
+
+def sizing_limits(
+    policy: RiskPolicy,
+    symbol: str,
+    instrument: Instrument | None,
+    *,
+    day_limit: Decimal,
+    lost_today: Decimal,
+) -> Limits:
+    """Gather the numbers that size an entry, exact; without an instrument nothing may be sent."""
+
+    def exact(value: float) -> Decimal:
+        return Decimal(str(value))
+
+    market_max = instrument.market_quantity_max if instrument is not None else ZERO
+    return Limits(
+        risk_per_trade=exact(policy.RISK_PER_TRADE),
+        stop_pct=exact(policy.STOPLOSS_PCT),
+        taker_fee=exact(policy.TAKER_FEE),
+        gap=exact(policy.GAP_ALLOWANCE),
+        leverage=exact(policy.LEVERAGE),
+        slots=policy.MAX_OPEN_POSITIONS,
+        day_limit=day_limit,
+        lost_today=lost_today,
+        margin_usage=exact(policy.MAX_MARGIN_USAGE),
+        symbol_notional_x=exact(policy.MAX_SYMBOL_NOTIONAL_X),
+        gross_x=exact(policy.MAX_GROSS_X),
+        net_x=exact(policy.MAX_NET_X),
+        order_notional_x=exact(policy.MAX_ORDER_NOTIONAL_X),
+        quantity_max=min(market_max, exact(policy.MAX_ORDER_QTY.get(symbol, math.inf))),
+    )

@@ -52,7 +52,7 @@ class RiskManager:
         if not (math.isfinite(loss_per_unit) and loss_per_unit > 0):
             return 0.0
         quantity = balance * risk_per_trade / loss_per_unit
-        if not math.isfinite(quantity) or quantity <= 0 or quantity < min_quantity:
+        if not (math.isfinite(quantity) and quantity > 0 and quantity >= min_quantity):
             return 0.0
         return quantity
 
@@ -60,8 +60,7 @@ class RiskManager:
         """Return the loss at which the day ends, a positive amount; None while unknown."""
         equity = self.day_start_equity
         if equity is None and self._db_manager is not None:
-            stored = self._db_manager.get_bot_state().get("day_start_equity")
-            equity = float(stored) if stored is not None else None
+            equity = _number(self._db_manager.get_bot_state().get("day_start_equity"))
         if equity is None or not math.isfinite(equity) or equity <= 0:
             return None
         return equity * self._config.DAILY_MAX_LOSS_PCT
@@ -92,6 +91,13 @@ class RiskManager:
         """
         if signal not in ("BUY", "SELL"):
             return False
-        if not strength >= self._config.MIN_SIGNAL_STRENGTH:
+        if not self._config.MIN_SIGNAL_STRENGTH <= strength < math.inf:
             return False
-        return confidence is None or confidence >= self._config.MIN_ML_CONFIDENCE
+        return confidence is None or self._config.MIN_ML_CONFIDENCE <= confidence < math.inf
+
+
+def _number(stored: object) -> float | None:
+    try:
+        return float(str(stored))
+    except ValueError:
+        return None

@@ -18,6 +18,7 @@ from decimal import Decimal
 from core.messages import Reservation
 
 ZERO = Decimal(0)
+_LITERAL = ("raw", "margin", "order_notional", "market_lot")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,8 @@ class Exposure:
     gross: Decimal
     net: Decimal
     at_risk: Decimal  # worst case of open positions and reservations, floored at 0 each
-    margin_free: Decimal  # balance not bound by positions or reservations
+    margin_free: Decimal  # balance not bound by positions
+    margin_reserved: Decimal  # bound by entries in flight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,7 @@ def caps(
     """Return every cap as (name, quantity in base units), none below 0."""
     loss = price * limits.loss_per_notional
     budget = limits.day_limit - limits.lost_today - exposure.at_risk
-    margin = exposure.margin_free * limits.margin_usage
+    margin = exposure.margin_free * limits.margin_usage - exposure.margin_reserved
     found = (
         ("raw", raw),
         ("slot_budget", limits.day_limit / limits.slots / loss),
@@ -82,9 +84,13 @@ def caps(
     return tuple((name, max(ZERO, quantity)) for name, quantity in found)
 
 
-def binding(found: tuple[tuple[str, Decimal], ...]) -> tuple[str, Decimal]:
-    """Return the smallest cap: its name and quantity."""
-    return min(found, key=lambda cap: cap[1])
+def binding(found: tuple[tuple[str, Decimal], ...], mode: str) -> tuple[str, Decimal]:
+    """Return the smallest cap that counts in a SIZING_MODE: its name and quantity.
+
+    `literal` knows only the formula, order size and margin; the other modes know them all.
+    """
+    counted = [cap for cap in found if mode != "literal" or cap[0] in _LITERAL]
+    return min(counted, key=lambda cap: cap[1])
 
 
 def reserve(quantity: Decimal, price: Decimal, limits: Limits) -> Reservation:

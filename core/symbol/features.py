@@ -190,6 +190,12 @@ class FeatureState:
     def __init__(self) -> None:
         self._state = new_state()
 
+    def copy(self) -> "FeatureState":
+        """Return an independent memory of the same bars."""
+        twin = FeatureState()
+        twin._state[:] = self._state
+        return twin
+
     def step(  # noqa: PLR0917 -- the venue's order of columns
         self,
         open_ms: int,
@@ -218,16 +224,15 @@ class RollingFeatures:
     A frame that continues the previous one (same bars where both have them, one bar more, the
     oldest perhaps dropped) costs one step, and then the averages remember the bars that slid out:
     called bar by bar the rows equal those of the whole history, bit for bit.  Any other frame is
-    computed from its own first bar.  Not safe for use by two threads at once.
+    computed from its own first bar.  What it remembers is replaced as a whole, never changed: a
+    call that dies or is overtaken by another thread costs the next one a recomputation, no more.
     """
 
-    __slots__ = ("_engine", "_row", "_seen", "_state")
+    __slots__ = ("_engine", "_memory")
 
     def __init__(self, engine: FeatureEngine = "numba") -> None:
         self._engine = engine
-        self._state = FeatureState()
-        self._seen: Bars | None = None
-        self._row: FloatArray | None = None
+        self._memory: tuple[FeatureState, Bars, FloatArray] | None = None
 
     def latest(self, df: pd.DataFrame) -> FloatArray:
         """Return the features of the last bar of `df` (`FEATURE_COUNT`,); raises DataError."""
@@ -235,16 +240,16 @@ class RollingFeatures:
             reference: FloatArray = feature_matrix(df, engine=self._engine)[-1]
             return reference
         bars = bars_of(df)
-        seen = self._seen
-        if seen is not None and self._row is not None and bars.continues(seen, new=0):
-            return self._row
-        if seen is not None and bars.continues(seen, new=1):
-            row = self._state.step(int(bars.open_ms[-1]), *bars.table[:, -1].tolist())
+        memory = self._memory
+        if memory is not None and bars.continues(memory[1], new=0):
+            return memory[2]
+        if memory is not None and bars.continues(memory[1], new=1):
+            state = memory[0].copy()
+            row = state.step(int(bars.open_ms[-1]), *bars.table[:, -1].tolist())
         else:
-            self._state = FeatureState()
-            row = self._state.run(bars)[-1]
-        self._seen = bars
-        self._row = row
+            state = FeatureState()
+            row = state.run(bars)[-1]
+        self._memory = (state, bars, row)
         return row
 
 

@@ -106,7 +106,7 @@ class EnhancedStrategy:
     `ALLOW_TECHNICAL_ONLY` (False): trade on the signals alone, with no confidence, where there is
     no predictor or an unskilled one, `KLINE_HISTORY` (200): bars before the first decision,
     `FEATURE_ENGINE` (numba).  Other keys are ignored.  Raises ConfigurationError for a value that
-    cannot be used.  One instance serves one symbol and one thread.
+    cannot be used.  One instance serves one symbol.
     """
 
     def __init__(self, config: dict[str, Any]) -> None:

@@ -73,6 +73,10 @@ def test_every_command_explains_itself_with_an_example(tmp_path, command):
         (("--duration", "-5"), "-5"),
         (("--duration", "nan"), "nan"),
         (("train",), "--data"),
+        (("venue", "--symbols", ""), "--symbols"),
+        (("venue", "--speed", "-1"), "--speed"),
+        (("venue", "--rate-limits", "maybe"), "'maybe'"),
+        (("venue", "--port", "70000"), "--port"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exits_2(tmp_path, words, said):

@@ -50,7 +50,7 @@ class Bot:
     def __init__(self, config: Config) -> None:
         self.told: list[dict[str, Any]] = []
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._api = ControlApi(
             config, StateDirectory.of(config), lambda: SNAPSHOT, {"crash": self._crash}
@@ -90,12 +90,12 @@ def test_status_as_json_is_the_bots_own_snapshot(bot, config, capsys):
 
 
 def test_status_is_plain_lines_where_there_is_no_terminal(bot, config, capsys):
+    closed = "last_kline_close=2025-08-15 12:55:59"
     show_status(config)
     assert capsys.readouterr().out.splitlines() == [
         "state=ACTIVE  mode=embedded  equity=10,000.50  day_pnl=-1.25  day_limit=-",
         "position=BTCUSDT  side=SELL  quantity=0.01  entry_price=100.0  stop=102.0  target=-",
-        "symbol=BTCUSDT  state=up  generation=2  restarts=1  mailbox=0"
-        "  last_kline_close=2025-08-15 12:55:59",
+        f"symbol=BTCUSDT  state=up  generation=2  restarts=1  mailbox=0  {closed}",
     ]
 
 

@@ -114,7 +114,7 @@ def check_trades_and_money(world: World, ledger: dict[str, Any]) -> None:
         (Decimal(str(r["pnl"])) - Decimal(str(r["commission"])) for r in stored.values()),
         Decimal(0),
     )
-    wallet = next(Decimal(b["walletBalance"]) for b in ledger["balances"] if b["asset"] == "USDT")
+    wallet = next(Decimal(b["balance"]) for b in ledger["balances"] if b["asset"] == "USDT")
     assert abs(BALANCE + made + funding - wallet) < Decimal("0.01")
 
 

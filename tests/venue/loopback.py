@@ -2,16 +2,24 @@
 
 import asyncio
 import time
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
-from binance import AsyncClient, BinanceSocketManager
 
 from actors.edges.venue_journal import new_world
 from actors.edges.venue_server import ServerSettings, VenueServer
 from actors.edges.venue_source import VenueSettings
+
+with warnings.catch_warnings():
+    # python-binance imports a name that websockets has deprecated.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from binance import AsyncClient, BinanceSocketManager
+    from binance.exceptions import BinanceAPIException
+
+__all__ = ["BinanceAPIException"]
 
 KEY, SECRET = "a-key", "a-secret"
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "ADAUSDT")
@@ -19,14 +27,14 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT", "ADAUSDT")
 
 @asynccontextmanager
 async def a_venue(
-    *, speed: float = 60.0, seed: int = 7, limits: bool = False
+    *, speed: float = 60.0, seed: int = 7, limits: bool = False, data: str = ""
 ) -> AsyncIterator[str]:
     settings = VenueSettings(
         symbols=SYMBOLS,
         seed=seed,
         balance="10000",
         history=300,
-        data="",
+        data=data,
         funding="",
         start_ms=time.time_ns() // 1_000_000,
     )

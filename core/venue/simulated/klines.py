@@ -95,7 +95,8 @@ class Candles:
         quotes = self._quotes
         origin = self._source.first_open_ms
         index = (first_ms - origin) // MINUTE_MS
-        count = (min(last_ms, quotes.open_ms - 1) - first_ms) // MINUTE_MS + 1
+        closed_ms = quotes.open_ms - 1 + (MINUTE_MS if quotes.ended else 0)
+        count = (min(last_ms, closed_ms) - first_ms) // MINUTE_MS + 1
         found: list[Bar] = []
         if count > 0:
             bars = self._source.bars(symbol, index, count)

@@ -61,9 +61,7 @@ class OrderDesk:
             ticket = self._trimmed(ticket)
         else:
             price = best if ticket.type == "MARKET" else ticket.price
-            self._account.check_opening(
-                ticket.symbol, ticket.sign, self._opening_part(ticket), price
-            )
+            self._account.check_opening(ticket.symbol, ticket.sign, ticket.quantity, price)
         if ticket.type == "LIMIT":
             crosses = (best - ticket.price) * ticket.sign <= 0
             if ticket.time_in_force == "GTX" and crosses:
@@ -71,13 +69,6 @@ class OrderDesk:
             if ticket.time_in_force == "FOK":
                 self._check_fill_or_kill(ticket)
         return ticket
-
-    def _opening_part(self, ticket: Ticket) -> Decimal:
-        """Return what of the quantity is not needed to close an opposite position."""
-        amount = self._account.positions[ticket.symbol].amount
-        if amount * ticket.sign < 0 and ticket.type == "MARKET":
-            return max(Decimal(0), ticket.quantity - abs(amount))
-        return ticket.quantity
 
     def _trimmed(self, ticket: Ticket) -> Ticket:
         amount = self._account.positions[ticket.symbol].amount

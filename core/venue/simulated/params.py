@@ -50,6 +50,15 @@ class WorkingType(StrEnum):
     CONTRACT_PRICE = "CONTRACT_PRICE"
 
 
+class SelfTradePrevention(StrEnum):
+    """Whose order ends when an account meets itself."""
+
+    EXPIRE_TAKER = "EXPIRE_TAKER"
+    EXPIRE_MAKER = "EXPIRE_MAKER"
+    EXPIRE_BOTH = "EXPIRE_BOTH"
+    NONE = "NONE"
+
+
 class Params:
     """Decoded parameters of one request; an empty value counts as not sent."""
 

@@ -140,30 +140,43 @@ def ticker_24hr(exchange: Exchange, params: Params) -> Json | list[Json]:
 
 
 def day_row(exchange: Exchange, symbol: str) -> Json:
-    """Return the figures of the last 24 hours of minutes."""
-    rules = exchange.quotes.instruments[symbol]
-    bars = exchange.candles.range(symbol, "1m", None, None, DAY_MINUTES)
-    volume = sum((bar.volume for bar in bars), Decimal(0))
-    quote = sum((bar.quote_volume for bar in bars), Decimal(0))
-    count = sum(bar.trades for bar in bars)
-    last, first = bars[-1].close, bars[0].open
-    prints = exchange.quotes.prints(symbol)
+    """Return the figures of the last 24 hours: closed minutes as arrays, and the open one."""
+    quotes, rules = exchange.quotes, exchange.quotes.instruments[symbol]
+    forming, minutes = quotes.forming(symbol), DAY_MINUTES - 1
+    bars = quotes.source.bars(symbol, quotes.minute_index - minutes, minutes)
+    past = len(bars) > 0
+
+    def money(value: float) -> Decimal:
+        return Decimal(repr(value))
+
+    volume, quote, count = forming.volume, forming.quote_volume, forming.trades
+    first, high, low = forming.open, forming.high, forming.low
+    if past:
+        volume += money(float(bars.volume.sum()))
+        quote += money(float(bars.quote_volume.sum()))
+        count += int(bars.trades.sum())
+        first = money(float(bars.open[0]))
+        high = max(high, money(float(bars.high.max())))
+        low = min(low, money(float(bars.low.min())))
+    last = forming.close
+    last_id = forming.first_trade + forming.trades - 1
+    at = quotes.point(symbol)
     return {
         "symbol": symbol,
         "priceChange": price_text(rules, last - first),
         "priceChangePercent": fixed((last / first - 1) * 100, 3),
         "weightedAvgPrice": price_text(rules, quote / volume if volume else last),
         "lastPrice": price_text(rules, last),
-        "lastQty": quantity_text(rules, prints[-1].quantity if prints else Decimal(0)),
+        "lastQty": quantity_text(rules, quotes.minutes[symbol].quantities[at]),
         "openPrice": price_text(rules, first),
-        "highPrice": price_text(rules, max(bar.high for bar in bars)),
-        "lowPrice": price_text(rules, min(bar.low for bar in bars)),
+        "highPrice": price_text(rules, high),
+        "lowPrice": price_text(rules, low),
         "volume": quantity_text(rules, volume),
         "quoteVolume": fixed(quote, 2),
-        "openTime": bars[0].open_ms,
+        "openTime": int(bars.open_ms[0]) if past else forming.open_ms,
         "closeTime": exchange.now_ms,
-        "firstId": max(1, bars[-1].first_trade + bars[-1].trades - count),
-        "lastId": bars[-1].first_trade + bars[-1].trades - 1,
+        "firstId": max(1, last_id - count + 1),
+        "lastId": last_id,
         "count": count,
     }
 

@@ -68,7 +68,8 @@ _PATTERNS: tuple[tuple[str, str, Route, int], ...] = (
     (r"(?P<symbol>\w+)@depth(?P<detail>5|10|20)", "depth", Route.PUBLIC, 250),
 )
 _COMPILED = tuple(
-    (re.compile(pattern, re.IGNORECASE | re.ASCII), kind, route, period) for pattern, kind, route, period in _PATTERNS
+    (re.compile(pattern, re.IGNORECASE | re.ASCII), kind, route, period)
+    for pattern, kind, route, period in _PATTERNS
 )
 
 

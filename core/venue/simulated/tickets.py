@@ -14,6 +14,7 @@ from core.venue.simulated.params import (
     OrderSide,
     OrderType,
     Params,
+    SelfTradePrevention,
     TimeInForce,
     WorkingType,
 )
@@ -90,7 +91,7 @@ def order_ticket(params: Params, quotes: Quotes) -> Ticket:
         time_in_force=tif,
         reduce_only=reduce_only,
         client_id=client_id,
-        self_trade_prevention=params.maybe("selfTradePreventionMode", "EXPIRE_MAKER"),
+        self_trade_prevention=_self_trade_prevention(params),
         good_till_ms=_good_till(params, tif, quotes.now_ms),
     )
 
@@ -141,7 +142,7 @@ def algo_ticket(params: Params, quotes: Quotes) -> Ticket:
         time_in_force=tif,
         reduce_only=reduce_only,
         client_id=client_id,
-        self_trade_prevention=params.maybe("selfTradePreventionMode", "EXPIRE_MAKER"),
+        self_trade_prevention=_self_trade_prevention(params),
         good_till_ms=_good_till(params, tif, quotes.now_ms),
         close_position=close_position,
         trigger_price=trigger,
@@ -179,6 +180,13 @@ def check_position_side(params: Params) -> None:
 def _check_response_type(params: Params) -> None:
     if params.maybe("newOrderRespType", "ACK").upper() not in {"ACK", "RESULT"}:
         raise Rejection(-1136)
+
+
+def _self_trade_prevention(params: Params) -> str:
+    name = "selfTradePreventionMode"
+    if name not in params:
+        return SelfTradePrevention.EXPIRE_MAKER
+    return params.choice(name, SelfTradePrevention)
 
 
 def _good_till(params: Params, tif: str, now_ms: int) -> int:

@@ -1,0 +1,174 @@
+"""Everything that talks to one venue, put together: clients, clock, requests, streams.
+
+Built and used inside the gateway's loop.  The order of a connection: clock, listen key and user
+stream first (what happens from then on is heard), market streams last.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from actors.edges.binance_client import (
+    ENTRY_RECV_WINDOW_MS,
+    RECV_WINDOW_MS,
+    ReconnectingWebsocket,
+    VenueClient,
+    VenueSockets,
+    redirected,
+)
+from actors.edges.gateway_requests import Requests
+from actors.edges.preparation import Prepared, prepare
+from actors.edges.retrying import Retrying
+from actors.edges.snapshot import OrderNames, Snapshots
+from actors.edges.streams import ListenKey, Stream, StreamLostError, chunks
+from actors.edges.system_clock import SystemClock
+from actors.edges.venue_address import LOCAL_API_KEY, LOCAL_API_SECRET
+from actors.edges.venue_clock import VenueClock
+from config import Config
+from core import messages as m
+from core.feed.frames import parse_market, parse_user, rejected
+
+
+class VenueLink:
+    """One account on one venue.  `news` is told what the streams hear.
+
+    `address` is the embedded venue's, empty for the others.
+    """
+
+    def __init__(
+        self, *, config: Config, address: str, clock: SystemClock, news: Callable[[Any], None]
+    ) -> None:
+        self._config = config
+        self._address = address
+        self._news = news
+        self._names = OrderNames()
+        client_type: type[VenueClient] = VenueClient
+        self._sockets_type: type[VenueSockets] = VenueSockets
+        if self._address:
+            client_type, self._sockets_type = redirected(self._address)
+
+        def client(recv_window_ms: int) -> VenueClient:
+            return client_type(
+                venue=config.VENUE,
+                key=config.API_KEY.get_secret_value() or LOCAL_API_KEY,
+                secret=config.API_SECRET.get_secret_value() or LOCAL_API_SECRET,
+                recv_window_ms=recv_window_ms,
+                timeout_s=config.REST_TIMEOUT,
+            )
+
+        self._client, self._entries = client(RECV_WINDOW_MS), client(ENTRY_RECV_WINDOW_MS)
+        self._venue_clock = VenueClock(
+            clock, clients=(self._client, self._entries), embedded=self._address
+        )
+        self._retrying = Retrying(config, self._venue_clock.measure)
+        self._requests = Requests(
+            config=config,
+            clock=clock,
+            client=self._client,
+            entries=self._entries,
+            retrying=self._retrying,
+        )
+        self._snapshots = Snapshots(
+            clock=clock,
+            client=self._client,
+            requests=self._requests,
+            retrying=self._retrying,
+            names=self._names,
+        )
+        self._listen_key = ListenKey(self._client)
+        self._user = Stream(
+            "private",
+            open_sockets=self._user_sockets,
+            on_frame=self._user_frame,
+            post=news,
+            background=self._listen_key.keep_alive,
+        )
+        self._market = Stream(
+            "market",
+            open_sockets=self._market_sockets,
+            on_frame=self._market_frame,
+            post=news,
+            silence_s=config.WEBSOCKET_TIMEOUT,
+        )
+
+    async def connect(self) -> None:
+        """Connect everything once; raises what the venue or the network raises."""
+        await self._venue_clock.measure()
+        await self._user.connect()
+        await self._market.connect()
+
+    def keepers(self) -> tuple[Callable[[], Any], ...]:
+        """Return what must run from then on: the streams and the clock."""
+        return (self._user.run, self._market.run, self._venue_clock.keep)
+
+    async def prepare(self, symbols: tuple[str, ...]) -> Prepared:
+        """Do what `actors/edges/preparation.py` says."""
+        return await prepare(self._client, self._retrying, self._config, symbols)
+
+    async def health(self) -> dict[str, Any]:
+        """Return `/sim/health` of the embedded venue."""
+        return await self._venue_clock.health()
+
+    async def close(self) -> None:
+        """Close sockets and connections, within seconds."""
+        await self._user.close()
+        await self._market.close()
+        await self._client.close_connection()
+        await self._entries.close_connection()
+
+    # ---------------------------------------- requests
+    async def answer(self, message: Any) -> Any:
+        """Do what a command asks for and return the message that answers it."""
+        match message:
+            case m.PlaceOrder():
+                answer = await self._requests.place(message)
+                if isinstance(answer, m.OrderAnswered):
+                    order_id = int(answer.venue_id.rsplit(":", 1)[1])
+                    self._names.learn(message.symbol, order_id, message.client_id)
+                return answer
+            case m.PlaceAlgoOrder():
+                return await self._requests.place_algo(message)
+            case m.CancelAlgoOrder():
+                return await self._requests.cancel_algo(message)
+            case m.QueryOrder():
+                return await self._requests.query(message)
+            case m.FetchSnapshot():
+                return await self._snapshots.fetch(message)
+            case m.FetchHistory():
+                return await self._requests.history(message)
+            case _:
+                raise TypeError(f"the gateway has no request {type(message).__name__}")
+
+    # ---------------------------------------- streams
+    def _sockets(self) -> VenueSockets:
+        return self._sockets_type(
+            self._client, timeout_s=self._config.REST_TIMEOUT, compressed=not self._address
+        )
+
+    async def _user_sockets(self) -> AsyncIterator[ReconnectingWebsocket]:
+        yield await self._sockets().user(await self._listen_key.fresh())
+
+    async def _market_sockets(self) -> AsyncIterator[ReconnectingWebsocket]:
+        names = [symbol.lower() for symbol in self._config.SYMBOLS]
+        streams = [f"{name}@kline_{self._config.KLINE_INTERVAL}" for name in names]
+        streams += [f"{name}@markPrice@1s" for name in names]
+        for part in chunks(streams):
+            yield await self._sockets().market(part)
+
+    def _market_frame(self, frame: Any) -> None:
+        if not isinstance(frame, dict) or "data" not in frame:
+            self._news(rejected("market", "not a combined frame", frame))
+            return
+        message = parse_market(frame["data"], str(frame.get("stream")))
+        if isinstance(message, m.MarkPrice):
+            self._venue_clock.witness(message.event_ns)
+        if message is not None:
+            self._news(message)
+
+    def _user_frame(self, frame: Any) -> None:
+        if isinstance(frame, dict) and frame.get("e") == "listenKeyExpired":
+            raise StreamLostError("the listen key expired")
+        message = parse_user(frame)
+        if isinstance(message, m.OrderUpdate):
+            self._names.learn(message.symbol, message.order_id, message.client_id)
+        if message is not None:
+            self._news(message)

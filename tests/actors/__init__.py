@@ -1,0 +1,1 @@
+"""Tests of the runtime: mailboxes, supervision, tracing, delivery, the narrative."""

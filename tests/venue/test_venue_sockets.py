@@ -1,0 +1,212 @@
+"""Routes, subscriptions and steering, with a plain WebSocket client."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from actors.edges.venue_journal import new_world
+from actors.edges.venue_server import ServerSettings, VenueServer
+from actors.edges.venue_source import VenueSettings
+from core.venue.simulated.signing import sign
+from tests.venue.loopback import KEY, SYMBOLS, a_venue
+
+
+@asynccontextmanager
+async def a_session(**more) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
+    async with a_venue(**more) as url, aiohttp.ClientSession() as session:
+        yield url, session
+
+
+async def quiet(socket: aiohttp.ClientWebSocketResponse, seconds: float = 0.7) -> bool:
+    try:
+        await socket.receive(timeout=seconds)
+    except TimeoutError:
+        return True
+    return False
+
+
+def test_a_stream_on_the_wrong_route_is_accepted_and_silent():
+    async def scenario() -> None:
+        async with a_session() as (url, session):
+            for path, name in (
+                ("public/ws", "btcusdt@kline_1m"),
+                ("market/ws", "btcusdt@bookTicker"),
+                ("ws", "btcusdt@markPrice@1s"),
+                ("market/ws", "nope@kline_1m"),
+            ):
+                async with session.ws_connect(f"{url}/{path}/{name}") as socket:
+                    assert await quiet(socket)
+            async with session.ws_connect(f"{url}/ws/btcusdt@bookTicker") as socket:
+                assert (await socket.receive_json())["e"] == "bookTicker"
+
+    asyncio.run(scenario())
+
+
+def test_subscriptions_are_acknowledged_with_ids_of_any_kind():
+    async def scenario() -> None:
+        async with (
+            a_session() as (url, session),
+            session.ws_connect(f"{url}/market/stream") as socket,
+        ):
+            for number in (7, "a-uuid"):
+                names = ["ethusdt@markPrice@1s"]
+                await socket.send_json({"method": "SUBSCRIBE", "params": names, "id": number})
+                answer = await socket.receive_json()
+                while "result" not in answer:
+                    answer = await socket.receive_json()
+                assert answer == {"result": None, "id": number}
+            frame = await socket.receive_json()
+            assert frame["stream"] == "ethusdt@markPrice@1s"
+            assert frame["data"]["s"] == "ETHUSDT"
+            await socket.send_json({"method": "LIST_SUBSCRIPTIONS", "id": 3})
+            answer = await socket.receive_json()
+            while "result" not in answer:
+                answer = await socket.receive_json()
+            assert answer["result"] == ["ethusdt@markPrice@1s"]
+            for text in (
+                "{",
+                "[]",
+                '{"method":"DANCE"}',
+                '{"method":"SUBSCRIBE","params":[1]}',
+            ):
+                await socket.send_str(text)
+                answer = await socket.receive_json()
+                while "code" not in answer:
+                    answer = await socket.receive_json()
+
+    asyncio.run(scenario())
+
+
+def test_a_listen_key_works_in_the_path_as_parameter_and_subscribed():
+    async def scenario() -> None:
+        async with a_session(speed=1) as (url, session):
+            headers = {"X-MBX-APIKEY": KEY}
+            async with session.post(f"{url}/fapi/v1/listenKey", headers=headers) as answer:
+                key = (await answer.json())["listenKey"]
+            base = f"{url}/private"
+            async with (
+                session.ws_connect(f"{base}/ws/{key}") as in_path,
+                session.ws_connect(f"{base}/ws?listenKey={key}") as as_parameter,
+                session.ws_connect(f"{base}/stream") as subscribed,
+                session.ws_connect(f"{url}/market/ws/{key}") as misrouted,
+            ):
+                await subscribed.send_json({"method": "SUBSCRIBE", "params": [key], "id": 1})
+                assert await subscribed.receive_json() == {"result": None, "id": 1}
+                async with session.get(f"{url}/fapi/v1/time") as answer:
+                    stamp = (await answer.json())["serverTime"]
+                text = f"symbol=BTCUSDT&leverage=9&timestamp={stamp}"
+                full = f"{url}/fapi/v1/leverage?{text}&signature={sign('a-secret', text)}"
+                async with session.post(full, headers=headers) as answer:
+                    assert answer.status == 200
+                for socket in (in_path, as_parameter):
+                    assert (await socket.receive_json())["ac"] == {"s": "BTCUSDT", "l": 9}
+                wrapped = await subscribed.receive_json()
+                assert wrapped["stream"] == key
+                assert wrapped["data"]["e"] == "ACCOUNT_CONFIG_UPDATE"
+                assert await quiet(misrouted, 0.2)
+
+    asyncio.run(scenario())
+
+
+def test_health_gives_the_clock_and_steering_moves_it():
+    async def scenario() -> None:
+        async with a_session(speed=0) as (url, session):
+
+            async def health() -> dict:
+                async with session.get(f"{url}/sim/health") as answer:
+                    return await answer.json()
+
+            async def steer(**wish: float) -> dict:
+                async with session.post(f"{url}/sim/clock", json=wish) as answer:
+                    return await answer.json()
+
+            first = await health()
+            assert first["frozen"]
+            assert first["speed"] == 0
+            after = await steer(advance_s=90)
+            assert after["venue_ms"] - first["venue_ms"] == 90_000
+            fast = await steer(speed=1000)
+            await asyncio.sleep(0.05)
+            later = await health()
+            anchor = later["anchor"]
+            reckoned = anchor["venue_ms"] + (later["wall_ms"] - anchor["wall_ms"]) * later["speed"]
+            assert later["venue_ms"] == reckoned > fast["venue_ms"]
+            async with session.post(f"{url}/sim/clock", json={"speed": -1}) as answer:
+                assert answer.status == 400
+            async with session.post(f"{url}/sim/stop") as answer:
+                assert answer.status == 401
+
+    asyncio.run(scenario())
+
+
+def test_prices_of_every_symbol_move_within_seconds_at_speed_60():
+    async def scenario() -> None:
+        async with a_session(speed=60) as (url, session):
+
+            async def prices() -> list[str]:
+                async with session.get(f"{url}/fapi/v2/ticker/price") as answer:
+                    return [row["price"] for row in await answer.json()]
+
+            first = await prices()
+            async with asyncio.timeout(5):
+                while any(a == b for a, b in zip(first, await prices(), strict=True)):
+                    continue
+
+    asyncio.run(scenario())
+
+
+DATA = Path(__file__).parents[2] / "../shared/data/um-1m/2025q2"
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the recorded klines are not there")
+def test_recorded_klines_are_replayed_and_their_end_freezes_the_venue():
+    async def scenario() -> None:
+        async with a_session(speed=0, data=str(DATA)) as (url, session):
+
+            async def get(path: str) -> Any:
+                async with session.get(f"{url}{path}") as answer:
+                    return await answer.json()
+
+            async def advance(seconds: int) -> dict:
+                body = {"advance_s": seconds}
+                async with session.post(f"{url}/sim/clock", json=body) as answer:
+                    return await answer.json()
+
+            rows = await get("/fapi/v1/klines?symbol=BTCUSDT&interval=1m&limit=300")
+            assert len(rows) == 300
+            await advance(86_400)
+            later = await get("/fapi/v1/klines?symbol=BTCUSDT&interval=1m&limit=1440")
+            assert len({row[4] for row in later}) > 500
+            assert not (await get("/sim/health"))["ended"]
+
+    asyncio.run(scenario())
+
+
+def test_a_venue_with_a_journal_stops_when_nobody_has_called_for_long():
+    async def scenario() -> None:
+        settings = VenueSettings(
+            symbols=SYMBOLS,
+            seed=7,
+            balance="10000",
+            history=10,
+            data="",
+            funding="",
+            start_ms=1_800_000_000_000,
+        )
+        said: list[str] = []
+        serving = ServerSettings(speed=1, api_key="k", api_secret="s", idle_s=0.2)
+        server = VenueServer(new_world(settings), None, serving, said.append)
+        runner = web.AppRunner(server.application(), access_log=None)
+        await runner.setup()
+        async with asyncio.timeout(5):
+            await server.stopped.wait()
+        await runner.cleanup()
+        assert said
+
+    asyncio.run(scenario())
