@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from core import messages as m
-from core.execution.classify import remedy
 from core.messages import Purpose
 
 Line = tuple[str, str, str]
@@ -41,9 +40,7 @@ def narrate(message: Any) -> Iterator[Line]:
                 f"[{message.symbol}] Stop orders placed - SL: {stop:f}, TP: {target:f}",
             )
         case m.IntentMoved(state=state) if state in _BAD_STATES:
-            hint = remedy(message.reason)
-            fix = f". Fix: {hint}" if hint else ""
-            yield "WARNING", "execution", f"{message.client_id} {state}: {message.reason}{fix}"
+            yield "WARNING", "execution", f"{message.client_id} {state}: {message.reason}"
         case m.Reconciled():
             yield from _reconciled(message)
         case m.StateChanged():

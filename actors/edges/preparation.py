@@ -97,7 +97,7 @@ async def _set_up(
             answer: dict[str, Any] = await retrying.read(
                 lambda: client.futures_change_leverage(symbol=symbol, leverage=leverage)
             )
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - judged there
             _refuse(error, symbol, f"LEVERAGE={leverage}")
         return answer
 

@@ -1,9 +1,9 @@
 """Which requests are repeated, how often, and when the venue wants silence.
 
 Reads are repeated after anything that may pass, cancels too; protective orders only when they
-certainly did not happen; entries and exits go out once.  Pauses double.  After 429 reads wait for as
-long as the venue asked and entries stay home, so that the rest of the budget is protection's; after
-418 (a ban) nothing is sent at all, for each request prolongs it.
+certainly did not happen; entries and exits go out once.  Pauses double.  After 429 reads wait for
+as long as the venue asked and entries stay home, so that the rest of the budget is protection's;
+after 418 (a ban) nothing is sent at all, for each request prolongs it.
 """
 
 import asyncio
@@ -61,16 +61,10 @@ class Retrying:
 
     async def read(self, call: Call) -> Any:
         """Return the answer of a read, repeating it; raises the last error."""
-
-        async def after_quiet() -> Any:
-            if self.quiet_s > _PATIENCE_S:
-                raise QuietError(self.quiet_s)
-            await asyncio.sleep(self.quiet_s)
-            return await self.once(call)
-
         async with self._reads:
             return await self._repeated(
-                after_quiet,
+                self._after_quiet,
+                call,
                 lambda v: v.readable_again,
                 attempts=self._attempts,
                 delay_s=self._delay_s,
@@ -79,7 +73,8 @@ class Retrying:
     async def cancel(self, call: Call) -> Any:
         """Return the answer of a cancel, which never waits behind reads; raises the last error."""
         return await self._repeated(
-            lambda: self.once(call),
+            self.once,
+            call,
             lambda v: v.readable_again,
             attempts=self._attempts,
             delay_s=min(self._delay_s, _PROTECTIVE_DELAY_S),
@@ -88,7 +83,8 @@ class Retrying:
     async def protect(self, call: Call) -> Any:
         """Return the answer of a protective order; raises the last error."""
         return await self._repeated(
-            lambda: self.once(call),
+            self.once,
+            call,
             lambda v: v.repeatable,
             attempts=min(self._attempts, _PROTECTIVE_ATTEMPTS),
             delay_s=min(self._delay_s, _PROTECTIVE_DELAY_S),
@@ -105,7 +101,13 @@ class Retrying:
             raise
 
     async def _repeated(
-        self, call: Call, again: Callable[[Verdict], bool], *, attempts: int, delay_s: float
+        self,
+        attempt: Callable[[Call], Awaitable[Any]],
+        call: Call,
+        again: Callable[[Verdict], bool],
+        *,
+        attempts: int,
+        delay_s: float,
     ) -> Any:
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(attempts),
@@ -119,7 +121,13 @@ class Retrying:
             ),
             reraise=True,
         )
-        return await retrying(call)
+        return await retrying(attempt, call)
+
+    async def _after_quiet(self, call: Call) -> Any:
+        if self.quiet_s > _PATIENCE_S:
+            raise QuietError(self.quiet_s)
+        await asyncio.sleep(self.quiet_s)
+        return await self.once(call)
 
     async def _learn(self, found: Problem) -> None:
         if found.quiet_s:

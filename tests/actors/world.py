@@ -1,4 +1,4 @@
-"""A small tree of real actors on real threads, whose clock and appointments the test turns by hand."""
+"""A small tree of real actors on real threads; the test turns its clock and its appointments."""
 
 import queue
 import threading
@@ -163,9 +163,7 @@ class Tree:
             ChildSpec(name="persistence", actor_class=Keeper, arguments=arguments),
             *(ChildSpec(name=n, actor_class=Recorder, arguments=arguments) for n in ROW[1:]),
             *(
-                ChildSpec(
-                    name=f"symbol/{s}", actor_class=Recorder, arguments=arguments, symbol=s
-                )
+                ChildSpec(name=f"symbol/{s}", actor_class=Recorder, arguments=arguments, symbol=s)
                 for s in SYMBOLS
             ),
         )
@@ -189,7 +187,7 @@ class Tree:
         self.start()
         for name in (*ROW, *(f"symbol/{s}" for s in SYMBOLS)):
             self.expect(name, Born)
-        self.await_state({name: "up" for name in self.supervisor.children})
+        self.await_state(dict.fromkeys(self.supervisor.children, "up"))
         return self
 
     # ------------------------------------------------------------------ acting
