@@ -1,6 +1,6 @@
 """What a person reads in the log, message by message: the specification's lines, and a few more.
 
-One function, from a message to its lines, so that the whole narrative stands in one place.  Each
+From a message to its lines in one function, so that the whole narrative stands in one place.  Each
 line is (level, module, text).
 """
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from core import messages as m
 from core.messages import Purpose
+from core.venue.instrument import Instrument
 
 Line = tuple[str, str, str]
 
@@ -18,6 +19,19 @@ _CLOSINGS = {
     Purpose.EXIT: "closed at market",
 }
 _BAD_STATES = ("REJECTED", "UNKNOWN", "ABSENT", "NOT_SENT")
+
+
+def narrate_prepared(instrument: Instrument, leverage: Any) -> Iterator[Line]:
+    """Yield what start-up says of a symbol; `leverage` is the venue's answer to setting it."""
+    yield (
+        "INFO",
+        "__main__",
+        (
+            f"Symbol {instrument.symbol} precision - Qty: {instrument.quantity_decimals}, "
+            f"Price: {instrument.price_decimals}, Min notional: {instrument.min_notional:.1f}"
+        ),
+    )
+    yield "INFO", "__main__", f"Leverage set for {instrument.symbol}: {leverage}"
 
 
 def narrate(message: Any) -> Iterator[Line]:

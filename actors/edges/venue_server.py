@@ -28,6 +28,8 @@ MARK_MS = 2_000  # wall time between marks of the venue time in the journal
 MINUTE_MARK_MS = 100  # and after a minute has closed, so that little is played twice
 STALL_MS = 10_000  # a longer hole in wall time is a pause of the machine, not market time
 PIECE_MS = 3_600_000  # venue time played in one go
+BACKLOG_FINE = 1 << 20  # bytes
+PATIENCE_STEPS = 80
 BODY_MAX = 1 << 20
 ADVANCE_MAX_S = 31 * 86_400
 SPEED_MAX = 100_000.0
@@ -90,6 +92,7 @@ class VenueServer:
         """Return the aiohttp application; it runs the clock while it is up."""
         app = web.Application(client_max_size=BODY_MAX)
         app.cleanup_ctx.append(self._running)
+        app.on_shutdown.append(self._hang_up)
         app.router.add_get("/sim/ledger", self._ledger)
         app.router.add_get("/sim/health", self._health)
         app.router.add_post("/sim/clock", self._set_clock)
@@ -103,11 +106,14 @@ class VenueServer:
         pump.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await pump
-        for connection in list(self._sockets.connections):
-            connection.finish()
         if self._journal is not None:
             self._journal.mark(self._exchange)
             self._journal.close()
+
+    async def _hang_up(self, _app: web.Application) -> None:
+        """End the sockets first, or the shutdown would wait for them."""
+        for connection in list(self._sockets.connections):
+            connection.finish()
 
     # ------------------------------------------------------------------ time
     async def _pump(self) -> None:
@@ -245,9 +251,17 @@ class VenueServer:
         while self._exchange.now_ms < target_ms and not self._exchange.ended:
             self._exchange.advance(min(target_ms, self._exchange.now_ms + PIECE_MS))
             self._deliver(wall_ms())
-            await asyncio.sleep(0)
+            await self._let_clients_read()
         reached = max(target_ms, self._exchange.now_ms)
         self._door.clock = self._door.clock.moved_to(wall_ms(), reached)
+
+    async def _let_clients_read(self) -> None:
+        """Yield, and wait a little for clients that are behind, so that none is cut for it."""
+        await asyncio.sleep(0)
+        for _ in range(PATIENCE_STEPS):
+            if self._sockets.backlog() < BACKLOG_FINE:
+                return
+            await asyncio.sleep(STEP_S)
 
     async def _stop(self, request: web.Request) -> web.Response:
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")

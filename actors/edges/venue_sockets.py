@@ -1,10 +1,11 @@
 """The simulated venue's WebSocket side: connections, subscriptions, fan-out.
 
-Each connection has its own bounded queue and writer, so a slow reader is cut and nobody else
+Each connection has its own queue, bounded in bytes, and writer, so a slow reader is cut and nobody else
 notices.  Which frames there are is decided in `core/venue/simulated/streams.py`.
 """
 
 import asyncio
+import contextlib
 from typing import Any
 
 import orjson
@@ -12,9 +13,10 @@ from aiohttp import WSMsgType, web
 
 from core.venue.simulated.streams import Route, parse
 
-QUEUE_MAX = 20_000
+BACKLOG_MAX = 16 << 20  # bytes queued for one client
 STREAMS_MAX = 1024
 PING_S = 180.0
+CLOSE_S = 1.0
 
 
 class Connection:
@@ -24,8 +26,10 @@ class Connection:
         self.route = route
         self.combined = combined
         self.names: dict[str, None] = {}
+        self.transport: asyncio.WriteTransport | None = None
+        self.backlog = 0  # bytes queued and not sent
         self.socket = web.WebSocketResponse(heartbeat=PING_S, max_msg_size=1 << 20)
-        self._queue: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_MAX)
+        self._queue: asyncio.Queue[str | None] = asyncio.Queue()
 
     def market_names(self) -> list[str]:
         """Return the streams that this route really carries."""
@@ -39,12 +43,11 @@ class Connection:
 
     def post(self, text: str) -> None:
         """Queue a frame; a client that does not read is cut."""
-        try:
-            self._queue.put_nowait(text)
-        except asyncio.QueueFull:
-            while not self._queue.empty():
-                self._queue.get_nowait()
-            self._queue.put_nowait(None)
+        self.backlog += len(text)
+        if self.backlog > BACKLOG_MAX:
+            self.cut()
+            return
+        self._queue.put_nowait(text)
 
     async def write(self) -> None:
         """Send queued frames until the connection ends."""
@@ -53,12 +56,16 @@ class Connection:
                 await self.socket.send_str(text)
             except (ConnectionError, RuntimeError):
                 break
+            self.backlog -= len(text)
         await self.socket.close()
+
+    def cut(self) -> None:
+        """Drop a connection without waiting for its client."""
+        if self.transport is not None:
+            self.transport.abort()
 
     def finish(self) -> None:
         """Let the writer end after what is queued."""
-        if self._queue.full():
-            self._queue.get_nowait()
         self._queue.put_nowait(None)
 
 
@@ -72,6 +79,10 @@ class Sockets:
     def wanted(self) -> list[str]:
         """Return the market streams that somebody listens to."""
         return list(self._wanted)
+
+    def backlog(self) -> int:
+        """Return the bytes that the slowest client has yet to read."""
+        return max((connection.backlog for connection in self.connections), default=0)
 
     def publish(self, name: str, payload: Any) -> None:
         """Send a market frame to whoever listens to it."""
@@ -96,6 +107,7 @@ class Sockets:
     async def serve(self, request: web.Request, connection: Connection) -> web.WebSocketResponse:
         """Run one connection until it ends."""
         await connection.socket.prepare(request)
+        connection.transport = request.transport
         self.connections.append(connection)
         self._resubscribe()
         writer = asyncio.create_task(connection.write())
@@ -110,7 +122,8 @@ class Sockets:
             self.connections.remove(connection)
             self._resubscribe()
             connection.finish()
-            await writer
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(writer, CLOSE_S)
         return connection.socket
 
     def _resubscribe(self) -> None:

@@ -124,7 +124,8 @@ class Instrument:
         """Return the stop of a position opened by `side`: below a BUY's entry, above a SELL's.
 
         `pct` is a fraction of the entry.  Rounded towards the entry, so the loss at the stop is
-        never larger than decided, yet at least one tick away from it.
+        never larger than decided, yet at least one tick away from it.  Raises InstrumentError when
+        the venue's price bounds leave no room.
         """
         return self._away(entry, pct, -side.sign, "stop")
 
@@ -144,10 +145,13 @@ class Instrument:
         if (price - entry) * direction < self.tick:
             outwards = ROUND_CEILING if direction > 0 else ROUND_FLOOR
             price = self.round_price(entry + direction * self.tick, outwards)
-        if not max(self.price_min, self.tick) <= price <= self.price_max:
+        # What the venue does not take is moved to the last price that it takes, nearer the entry.
+        lowest = max(self.price_min, _onto(self.tick, self.tick, self.price_min, ROUND_CEILING))
+        price = min(max(price, lowest), self.round_price(self.price_max, ROUND_FLOOR))
+        if (price - entry) * direction < self.tick:
             raise InstrumentError(
-                f"{self.symbol}: {name} {price} is outside {self.price_min}..{self.price_max},"
-                f" {pct} away from the entry {entry}. Fix: choose a smaller distance."
+                f"{self.symbol}: no {name} fits between the entry {entry} and the venue's bounds"
+                f" {self.price_min}..{self.price_max}. Fix: leave the symbol out."
             )
         return price
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from core import messages as m
+from core.venue.instrument import Instrument
 from tests.actors.world import T0
 
 
@@ -90,3 +91,43 @@ def a_position(**changes: Any) -> m.PositionChanged:
         at_ns=T0,
     )
     return replace(position, **changes)
+
+
+def an_instrument() -> Instrument:
+    """BTCUSDT as the venue describes it."""
+    return Instrument.from_exchange_info(
+        {
+            "symbol": "BTCUSDT",
+            "status": "TRADING",
+            "pricePrecision": 1,
+            "quantityPrecision": 3,
+            "deliveryDate": 4133404800000,
+            "triggerProtect": "0.05",
+            "filters": [
+                {
+                    "filterType": "PRICE_FILTER",
+                    "minPrice": "556.8",
+                    "maxPrice": "4529764",
+                    "tickSize": "0.10",
+                },
+                {
+                    "filterType": "LOT_SIZE",
+                    "minQty": "0.001",
+                    "maxQty": "1000",
+                    "stepSize": "0.001",
+                },
+                {
+                    "filterType": "MARKET_LOT_SIZE",
+                    "minQty": "0.001",
+                    "maxQty": "120",
+                    "stepSize": "0.001",
+                },
+                {"filterType": "MIN_NOTIONAL", "notional": "100"},
+                {
+                    "filterType": "PERCENT_PRICE",
+                    "multiplierUp": "1.05",
+                    "multiplierDown": "0.95",
+                },
+            ],
+        }
+    )

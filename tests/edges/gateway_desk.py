@@ -101,7 +101,7 @@ class Scripted(Served):
     def __init__(self) -> None:
         self.script: dict[tuple[str, str], deque[Any]] = defaultdict(lambda: deque([{}]))
         self.requests: list[tuple[str, str, dict[str, str]]] = []
-        self.sockets: dict[str, web.WebSocketResponse] = {}
+        self.sockets: dict[str, list[web.WebSocketResponse]] = defaultdict(list)
         self.say("POST", "listenKey", {"listenKey": "key"})
         self.say("GET", "positionSide/dual", {"dualSidePosition": False})
 
@@ -113,6 +113,7 @@ class Scripted(Served):
         return [params for how, where, params in self.requests if (how, where) == (method, path)]
 
     def application(self) -> web.Application:
+        self._connected = asyncio.Condition()
         app = web.Application()
         app.router.add_get("/sim/health", self._health)
         app.router.add_get("/market/stream", self._socket)
@@ -128,14 +129,22 @@ class Scripted(Served):
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        self.sockets[request.path.split("/")[1]] = socket
+        async with self._connected:
+            self.sockets[request.path.split("/")[1]].append(socket)
+            self._connected.notify_all()
         async for message in socket:
             if message.type is WSMsgType.ERROR:
                 break
         return socket
 
-    def send(self, route: str, text: str) -> None:
-        self.do(self.sockets[route].send_str(text))
+    def send(self, route: str, text: str, connection: int = 1) -> None:
+        """Send a frame on the so many-th connection of a route, once it is there."""
+        self.do(self._send(route, text, connection))
+
+    async def _send(self, route: str, text: str, connection: int) -> None:
+        async with self._connected:
+            await self._connected.wait_for(lambda: len(self.sockets[route]) >= connection)
+        await self.sockets[route][connection - 1].send_str(text)
 
     async def _any(self, request: web.Request) -> web.Response:
         params = {**request.query, **(await request.post())}

@@ -328,7 +328,7 @@ def test_garbage_on_the_wire_costs_a_reconnect_and_no_more(desk, venue):
     venue.send("market", "{not json")
     assert desk.hear(m.StreamDown).stream == "market"
     assert desk.hear(m.StreamUp, stream="market", connection=2)
-    venue.send("market", a_mark())
+    venue.send("market", a_mark(), connection=2)
     assert desk.hear(m.MarkPrice)
 
 

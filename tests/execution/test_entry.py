@@ -44,7 +44,7 @@ def test_nothing_is_sent_before_the_journal_row_is_on_disk():
     desk = ready()
     out = approved(desk)
     record = one(m.RecordIntent, out)
-    assert record.awaited
+    assert record.awaited is True
     assert (record.intent.client_id, record.intent.purpose) == (ENTRY, Purpose.ENTRY)
     assert record.intent.reservation is not None
     assert record.intent.decision is not None

@@ -111,7 +111,7 @@ def test_what_is_no_price_is_refused(price):
 
 @given(
     INSTRUMENTS,
-    st.integers(1000, 10**6),
+    st.integers(10, 10**6),
     st.decimals("0.0001", "0.2", allow_nan=False, allow_infinity=False),
     SIDES,
 )
@@ -137,10 +137,20 @@ def test_a_sell_has_its_stop_above_and_its_target_below():
     assert BTC.target_price(entry, pct, Side.BUY) == Decimal("60240.0")
 
 
-@pytest.mark.parametrize("pct", [Decimal(0), Decimal("-0.01"), Decimal("NaN"), Decimal("0.999999")])
-def test_a_stop_that_cannot_be_is_refused(pct):
+@pytest.mark.parametrize("pct", [Decimal(0), Decimal("-0.01"), Decimal("NaN")])
+def test_a_distance_that_is_none_is_refused(pct):
     with pytest.raises(InstrumentError, match="BTCUSDT"):
         BTC.stop_price(Decimal(60000), pct, Side.BUY)
+
+
+def test_beyond_the_venue_s_bounds_stop_and_target_come_nearer():
+    assert BTC.stop_price(Decimal(600), Decimal("0.9"), Side.BUY) == BTC.price_min
+    assert BTC.target_price(Decimal(4529000), Decimal("0.1"), Side.BUY) <= BTC.price_max
+
+
+def test_an_entry_at_the_venue_s_bound_leaves_no_room_for_a_stop():
+    with pytest.raises(InstrumentError, match="no stop fits"):
+        BTC.stop_price(BTC.price_min, Decimal("0.1"), Side.BUY)
 
 
 def test_the_least_notional_counts_with_its_multiple():

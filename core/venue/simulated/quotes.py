@@ -239,7 +239,7 @@ class Quotes:
             close=prices[-1],
             volume=volume,
             quote_volume=quote,
-            trades=minute.trades * count // len(minute.prices),
+            trades=max(minute.trades * count // len(minute.prices), min(1, minute.trades)),
             taker_volume=taker,
             taker_quote=taker_quote,
             first_trade=self._trades[symbol],

@@ -1,0 +1,348 @@
+"""One reconciliation for start, gap and drop copy: the venue is right, ours is protected."""
+
+from decimal import Decimal
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core import messages as m
+from core.execution import reconcile
+from core.execution.order_life import OrderState
+from core.messages import Purpose, Side
+from tests.builders import SYMBOL, an_intent
+from tests.execution.desk import (
+    ENTRY,
+    EXIT,
+    STOP,
+    SYMBOLS,
+    TAG,
+    TARGET,
+    Desk,
+    a_desk,
+    a_snapshot,
+    a_trade,
+    a_venue_order,
+    a_venue_position,
+    an_algo_event,
+    an_answer,
+    an_order_event,
+    approved,
+    is_free,
+    name_of,
+    one,
+    opened,
+    protected,
+    ready,
+    sent,
+    some,
+)
+
+STOP_ORDER = a_venue_order(Purpose.STOP, STOP)
+TARGET_ORDER = a_venue_order(Purpose.TARGET, TARGET)
+HELD = {
+    "positions": ((SYMBOL, Decimal(10)),),
+    "entry_prices": ((SYMBOL, Decimal(100)),),
+    "last_trade_ids": ((SYMBOL, 1),),
+}
+JOURNAL = tuple(
+    (an_intent(client_id=name, purpose=purpose, side=side), state)
+    for name, purpose, side, state in (
+        (ENTRY, Purpose.ENTRY, Side.BUY, "FILLED"),
+        (STOP, Purpose.STOP, Side.SELL, "ACKED"),
+        (TARGET, Purpose.TARGET, Side.SELL, "ACKED"),
+    )
+)
+
+
+def legs(out: tuple[object, ...]) -> list[str]:
+    return [o.client_id for o in some(m.PlaceAlgoOrder, out)]
+
+
+# ---------------------------------------- the plan
+def plan(desk: Desk, held: dict[str, str], settled=SYMBOLS, **venue) -> reconcile.Plan:
+    ours = {s: Decimal(q) for s, q in held.items()}
+    return reconcile.plan(a_snapshot(desk, **venue), ours, TAG, frozenset(settled))
+
+
+def test_equal_books_need_nothing():
+    assert plan(Desk(), {SYMBOL: "0"}) == reconcile.Plan(actions=(), foreign_orders=0)
+
+
+def test_an_own_position_is_adopted_with_the_orders_found():
+    position = a_venue_position()
+    found = plan(Desk(), {SYMBOL: "10"}, positions=(position,), orders=(STOP_ORDER,))
+    assert found.actions == (reconcile.Adopt(position=position, stop=STOP_ORDER, target=None),)
+
+
+def test_orders_on_the_wrong_side_or_of_others_protect_nothing():
+    wrong = a_venue_order(Purpose.STOP, STOP, side=Side.BUY)
+    foreign = a_venue_order(Purpose.STOP, "web_1")
+    found = plan(Desk(), {SYMBOL: "10"}, positions=(a_venue_position(),), orders=(wrong, foreign))
+    assert found.actions[0].stop is None
+    assert [a.order for a in found.actions[1:]] == [wrong]
+    assert found.foreign_orders == 1
+
+
+def test_a_second_stop_is_removed():
+    second = a_venue_order(Purpose.STOP, name_of(Purpose.STOP, 1))
+    found = plan(
+        Desk(), {SYMBOL: "10"}, positions=(a_venue_position(),), orders=(STOP_ORDER, second)
+    )
+    assert found.actions[1] == reconcile.Remove(order=second, why="no position to protect")
+
+
+def test_a_vanished_position_is_forgotten_and_its_orders_removed():
+    found = plan(Desk(), {SYMBOL: "10"}, orders=(STOP_ORDER,))
+    assert [type(a) for a in found.actions] == [reconcile.Forget, reconcile.Remove]
+
+
+def test_a_position_on_the_other_side_is_foreign_and_ours_is_gone():
+    found = plan(Desk(), {SYMBOL: "10"}, positions=(a_venue_position("-5"),))
+    assert [type(a) for a in found.actions] == [reconcile.Forget, reconcile.Foreign]
+
+
+def test_unsettled_symbols_are_left_alone():
+    found = plan(Desk(), {SYMBOL: "10"}, settled=("ETHUSDT",), orders=(STOP_ORDER,))
+    assert found.actions == ()
+
+
+# ---------------------------------------- start
+def test_entries_wait_until_an_own_position_without_a_stop_is_protected():
+    desk = a_desk(**HELD, intents=JOURNAL)
+    assert desk.heard(m.ReconcilePending)
+    out = desk.tell(a_snapshot(desk, positions=(a_venue_position(),)), 0.1)
+    again = [name_of(Purpose.STOP, 1), name_of(Purpose.TARGET, 1)]  # used ids stay used
+    assert legs(out) == again
+    assert some(m.Reconciled, out) == []
+    assert one(m.EntryEnded, approved(desk)).outcome == "refused"
+    desk.tell(an_answer(again[0], Purpose.STOP))
+    assert one(m.Reconciled, desk.tick())
+
+
+def test_an_own_position_is_adopted_with_its_live_orders():
+    desk = a_desk(**HELD, intents=JOURNAL)
+    out = desk.tell(
+        a_snapshot(desk, positions=(a_venue_position(),), orders=(STOP_ORDER, TARGET_ORDER)),
+        0.1,
+    )
+    assert legs(out) == []
+    told = one(m.PositionChanged, out)
+    assert (told.quantity, told.stop_price, told.target_price) == (10, 98, 104)
+    assert "protected" in one(m.Reconciled, out).report[0]
+    for event in (
+        an_order_event(STOP, Side.SELL, trade_id=2, fills="10"),
+        an_algo_event(STOP, "FINISHED"),
+        an_algo_event(TARGET, "EXPIRED"),
+    ):
+        desk.tell(event)
+    assert is_free(desk)
+
+
+def test_a_position_without_a_journal_gets_the_symbols_own_distances():
+    desk = a_desk(**HELD)
+    out = desk.tell(a_snapshot(desk, positions=(a_venue_position(),)), 0.1)
+    assert [o.trigger_price for o in some(m.PlaceAlgoOrder, out)] == [98, 104]
+
+
+def test_an_entry_filled_while_we_were_down_is_booked_and_protected():
+    desk = a_desk(intents=((an_intent(client_id=ENTRY), "SENDING"),))
+    assert desk.heard(m.FetchSnapshot)[0].unresolved == ((SYMBOL, ENTRY),)
+    out = desk.tell(
+        a_snapshot(desk, trades=(a_trade(1, ENTRY, Side.BUY),), positions=(a_venue_position(),)),
+        0.1,
+    )
+    assert one(m.FillBooked, out).purpose is Purpose.ENTRY
+    assert legs(out) == [STOP, TARGET]
+    assert one(m.EntryEnded, out).outcome == "filled"
+    assert some(m.PlaceOrder, tuple(desk.said)) == []
+
+
+def test_a_position_closed_while_we_were_down_is_booked_from_its_trades():
+    desk = a_desk(**HELD, intents=JOURNAL)
+    assert dict(desk.heard(m.FetchSnapshot)[0].trades_after)[SYMBOL] == 1
+    out = desk.tell(a_snapshot(desk, trades=(a_trade(2, STOP, Side.SELL, price="98"),)), 0.1)
+    fill = one(m.FillBooked, out)
+    assert (fill.purpose, fill.price) == (Purpose.STOP, 98)
+    assert one(m.Reconciled, out)
+    assert is_free(desk)
+
+
+def test_risk_is_told_of_every_symbol_that_is_flat_at_a_start():
+    """Risk outlives execution: what it believes of a symbol may have died with the old one."""
+    desk = a_desk()
+    out = desk.tell(a_snapshot(desk), 0.1)
+    told = {p.symbol: (p.quantity, p.busy) for p in some(m.PositionChanged, out)}
+    assert told == dict.fromkeys(SYMBOLS, (0, False))
+
+
+def test_exit_ids_of_an_earlier_life_are_not_used_again():
+    exit_row = (an_intent(client_id=EXIT, purpose=Purpose.EXIT, side=Side.SELL), "UNKNOWN")
+    desk = a_desk(**HELD, intents=(*JOURNAL, exit_row))
+    desk.tell(a_snapshot(desk, positions=(a_venue_position(),)), 0.1)
+    (order,) = some(m.PlaceOrder, desk.wait(5.5))
+    assert order.client_id == name_of(Purpose.EXIT, 1)
+
+
+def test_a_held_symbol_that_is_not_configured_any_more_is_closed_when_unprotected():
+    desk = a_desk(
+        positions=(("DOGEUSDT", Decimal(10)),), entry_prices=(("DOGEUSDT", Decimal(100)),)
+    )
+    assert "DOGEUSDT" in desk.heard(m.FetchSnapshot)[0].symbols
+    out = desk.tell(a_snapshot(desk, positions=(a_venue_position("10", "DOGEUSDT"),)), 0.1)
+    (order,) = some(m.PlaceOrder, out)
+    assert (order.symbol, order.purpose, order.reduce_only) == ("DOGEUSDT", Purpose.EXIT, True)
+
+
+def test_foreign_positions_are_counted_and_not_touched():
+    desk = a_desk()
+    foreign = a_venue_position("-3", "XRPUSDT")
+    order = a_venue_order(Purpose.STOP, "web_1", symbol="XRPUSDT")
+    out = desk.tell(a_snapshot(desk, positions=(foreign,), orders=(order,)), 0.1)
+    told = next(p for p in some(m.PositionChanged, out) if p.symbol == "XRPUSDT")
+    assert (told.quantity, told.foreign) == (-3, True)
+    done = one(m.Reconciled, out)
+    assert (done.foreign_positions, done.foreign_orders) == (1, 1)
+    assert some(m.CancelAlgoOrder, out) == some(m.PlaceOrder, out) == []
+    out = desk.tell(a_snapshot(desk), 60)
+    assert [p.symbol for p in some(m.PositionChanged, out) if p.symbol == "XRPUSDT"]
+
+
+# ---------------------------------------- gaps, drop copies, lost snapshots
+def test_a_gap_in_the_user_stream_stops_entries_until_compared():
+    desk = ready()
+    out = desk.tell(m.StreamUp(stream="private", connection=2))
+    assert one(m.ReconcilePending, out)
+    assert one(m.FetchSnapshot, out)
+    assert one(m.EntryEnded, approved(desk)).outcome == "refused"
+    assert one(m.Reconciled, desk.tell(a_snapshot(desk), 0.1))
+
+
+def test_a_snapshot_from_before_the_gap_does_not_close_it():
+    desk = ready()
+    old = a_snapshot(desk)
+    desk.tell(m.StreamUp(stream="private", connection=2), 1)
+    assert some(m.Reconciled, desk.tell(old, 0.1)) == []
+    assert one(m.Reconciled, desk.tell(a_snapshot(desk), 0.1))
+
+
+def test_the_first_connection_and_the_market_stream_need_no_comparison():
+    desk = ready()
+    assert desk.tell(m.StreamUp(stream="private", connection=1)) == ()
+    assert desk.tell(m.StreamUp(stream="market", connection=3)) == ()
+
+
+def test_a_failed_snapshot_is_asked_for_again():
+    desk = a_desk()
+    desk.tell(m.SnapshotFailed(reason="timeout"), 1)
+    assert some(m.FetchSnapshot, desk.wait(1.8)) == []
+    assert len(some(m.FetchSnapshot, desk.wait(0.5))) == 1
+
+
+def test_a_snapshot_that_never_comes_is_asked_for_again():
+    desk = a_desk()
+    assert some(m.FetchSnapshot, desk.wait(14)) == []
+    assert len(some(m.FetchSnapshot, desk.wait(2))) == 1
+
+
+def test_every_minute_the_venue_is_compared_with():
+    desk = ready()
+    assert some(m.FetchSnapshot, desk.wait(59.5)) == []
+    assert len(some(m.FetchSnapshot, desk.wait(1))) == 1
+
+
+def test_a_second_round_finds_nothing_to_do():
+    desk = a_desk(**HELD, intents=JOURNAL)
+    venue = {"positions": (a_venue_position(),), "orders": (STOP_ORDER, TARGET_ORDER)}
+    desk.tell(a_snapshot(desk, **venue), 0.1)
+    snapshot = a_snapshot(desk, **venue)
+    assert desk.tell(snapshot, 60) == (snapshot.account,)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    held=st.sampled_from(["0", "10", "-10"]),
+    there=st.sampled_from(["0", "10", "5", "-10"]),
+    orders=st.sets(st.sampled_from(["stop", "target", "second", "foreign"])),
+)
+def test_any_second_round_asks_nothing_of_the_venue(held, there, orders):
+    closing = Side.SELL if Decimal(there or 0) > 0 else Side.BUY
+    rows = {
+        "stop": a_venue_order(Purpose.STOP, STOP, closing),
+        "target": a_venue_order(Purpose.TARGET, TARGET, closing),
+        "second": a_venue_order(Purpose.STOP, name_of(Purpose.STOP, 3), closing),
+        "foreign": a_venue_order(Purpose.STOP, "web_1", closing),
+    }
+    listed = [rows[o] for o in sorted(orders)]
+    positions = (a_venue_position(there),) if there != "0" else ()
+    desk = a_desk(positions=((SYMBOL, Decimal(held)),), entry_prices=((SYMBOL, Decimal(100)),))
+    for _ in range(2):
+        out = desk.tell(a_snapshot(desk, positions=positions, orders=tuple(listed)), 1)
+        for placed in some(m.PlaceAlgoOrder, out):
+            desk.tell(an_answer(placed.client_id, placed.purpose))
+            listed.append(a_venue_order(placed.purpose, placed.client_id, placed.side))
+        for gone in some(m.CancelAlgoOrder, out):
+            desk.tell(m.AlgoGone(client_id=gone.client_id, symbol=SYMBOL, detail=""))
+            listed = [o for o in listed if o.client_id != gone.client_id]
+    out = desk.tell(a_snapshot(desk, positions=positions, orders=tuple(listed)), 1)
+    assert not some(m.PlaceAlgoOrder, out) + some(m.CancelAlgoOrder, out)
+    assert not some(m.PlaceOrder, tuple(desk.said))
+    assert any(o.client_id == "web_1" for o in listed) == ("foreign" in orders)
+
+
+def test_a_drop_copy_leaves_symbols_alone_whose_orders_are_in_flight():
+    for desk in (sent(), opened()):
+        before = desk.machine.brackets[SYMBOL].phase
+        out = desk.tell(a_snapshot(desk), 0.01)
+        assert not some(m.CancelAlgoOrder, out) + some(m.PlaceAlgoOrder, out)
+        assert desk.machine.brackets[SYMBOL].phase is before
+
+
+def test_a_drop_copy_older_than_the_last_fill_changes_nothing():
+    desk = protected()
+    old = a_snapshot(desk, taken_at_wall_ns=desk.wall_ns - 10**9)
+    out = desk.tell(old, 0.01)
+    assert some(m.PositionChanged, out) == []
+    assert desk.machine.brackets[SYMBOL].quantity == 10
+
+
+def test_a_drop_copy_that_met_a_change_is_repeated_soon():
+    desk = protected()
+    desk.tell(a_snapshot(desk, taken_at_wall_ns=desk.wall_ns - 10**9), 0.01)
+    assert len(some(m.FetchSnapshot, desk.wait(2.5))) == 1
+
+
+def test_a_drop_copy_places_a_stop_that_is_missing():
+    desk = protected()
+    desk.tick(1)
+    out = desk.tell(a_snapshot(desk, positions=(a_venue_position(),), orders=(TARGET_ORDER,)), 0.1)
+    assert legs(out) == [name_of(Purpose.STOP, 1)]
+    assert one(m.PositionChanged, out).stop_price is None
+
+
+def test_a_position_that_vanished_frees_the_symbol_once_its_orders_are_gone():
+    desk = protected()
+    desk.tick(1)
+    out = desk.tell(a_snapshot(desk), 0.1)
+    asked = {c.client_id for c in some(m.CancelAlgoOrder, out + desk.wait(1.5))}
+    assert asked == {STOP, TARGET}
+    assert not is_free(desk)
+    for name in sorted(asked):
+        desk.tell(m.AlgoGone(client_id=name, symbol=SYMBOL, detail=""))
+    assert is_free(desk)
+
+
+def test_a_trade_that_the_stream_lost_is_booked_once():
+    desk = protected()
+    trade = a_trade(2, STOP, Side.SELL, price="98")
+    out = desk.tell(a_snapshot(desk, trades=(trade,)), 0.1)
+    assert one(m.FillBooked, out).trade_id == 2
+    assert one(m.PositionChanged, out).quantity == 0
+    assert some(m.FillBooked, desk.tell(an_order_event(STOP, trade_id=2, fills="10"))) == []
+
+
+def test_an_orphan_is_cancelled_and_its_journal_row_closed():
+    desk = ready()
+    out = desk.tell(a_snapshot(desk, orders=(STOP_ORDER,)), 1)
+    assert one(m.CancelAlgoOrder, out).client_id == STOP
+    out = desk.tell(m.AlgoGone(client_id=STOP, symbol=SYMBOL, detail="cancelled"))
+    assert one(m.IntentMoved, out).state == OrderState.CANCELED
