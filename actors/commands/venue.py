@@ -118,8 +118,9 @@ async def _listen(runner: web.AppRunner, options: VenueOptions) -> int:
     try:
         await site.start()
     except OSError as error:
+        reason = os.strerror(error.errno or 0)
         raise ConfigurationError(
-            f"--port {options.port} on {options.host} cannot be used ({os.strerror(error.errno)})."
+            f"--port {options.port} on {options.host} cannot be used ({reason})."
             " Fix: stop what listens there, or give another --port (0 takes a free one)."
         ) from None
     port: int = runner.addresses[0][1]

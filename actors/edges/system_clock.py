@@ -34,12 +34,9 @@ class SystemClock:
         """Return a clock that never goes back, in nanoseconds from an arbitrary start."""
         return time.monotonic_ns()
 
-    def anchor(self, *, venue_ns: int, wall_ns: int, speed: float = 1.0) -> int:
-        """Draw the venue's line through this pair; return how far the present moved, ns."""
-        now_ns = time.time_ns()
-        before_ns = self._venue_ns(now_ns)
+    def anchor(self, *, venue_ns: int, wall_ns: int, speed: float = 1.0) -> None:
+        """Draw the venue's line through this pair of times."""
         self._line = (venue_ns, wall_ns, speed)
-        return self._venue_ns(now_ns) - before_ns
 
     def _venue_ns(self, wall_ns: int) -> int:
         anchor_venue_ns, anchor_wall_ns, speed = self._line

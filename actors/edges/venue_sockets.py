@@ -1,7 +1,7 @@
 """The simulated venue's WebSocket side: connections, subscriptions, fan-out.
 
-Each connection has its own queue, bounded in bytes, and writer, so a slow reader is cut and nobody else
-notices.  Which frames there are is decided in `core/venue/simulated/streams.py`.
+Each connection has its own queue, bounded in bytes, and its own writer, so a slow reader is cut and
+nobody else notices.  Which frames there are is decided in `core/venue/simulated/streams.py`.
 """
 
 import asyncio
