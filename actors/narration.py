@@ -21,8 +21,9 @@ _CLOSINGS = {
 _BAD_STATES = ("REJECTED", "UNKNOWN", "ABSENT", "NOT_SENT")
 
 
-def narrate_prepared(instrument: Instrument, leverage: Any) -> Iterator[Line]:
+def narrate_prepared(instrument: Instrument, leverage: dict[str, Any]) -> Iterator[Line]:
     """Yield what start-up says of a symbol; `leverage` is the venue's answer to setting it."""
+    answer = {"symbol": instrument.symbol} | leverage  # the symbol first, as specified
     yield (
         "INFO",
         "__main__",
@@ -31,7 +32,7 @@ def narrate_prepared(instrument: Instrument, leverage: Any) -> Iterator[Line]:
             f"Price: {instrument.price_decimals}, Min notional: {instrument.min_notional:.1f}"
         ),
     )
-    yield "INFO", "__main__", f"Leverage set for {instrument.symbol}: {leverage}"
+    yield "INFO", "__main__", f"Leverage set for {instrument.symbol}: {answer}"
 
 
 def narrate(message: Any) -> Iterator[Line]:

@@ -150,9 +150,10 @@ def in_one_line(error: BaseException) -> str:
         text = repr(error)
     except BaseException:  # noqa: BLE001 - a broken __repr__ must not hide the death
         text = type(error).__name__
-    frame = error.__traceback__
-    if frame is None:
-        return text
-    while frame.tb_next is not None:
+    place, frame = "", error.__traceback__
+    while frame is not None:
+        code = frame.tb_frame.f_code
+        if code.co_name != "assert_never":  # the caller's line says more
+            place = f" at {Path(code.co_filename).name}:{frame.tb_lineno}"
         frame = frame.tb_next
-    return f"{text} at {Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}"
+    return text + place

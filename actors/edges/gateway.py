@@ -3,6 +3,10 @@
 One asyncio loop in one daemon thread owns both REST clients and all sockets.  Actors send it
 envelopes (`put`, never blocks) and get their answers as messages; the streams post what they hear.
 Nothing that goes wrong with a request ends the loop: it becomes the answer that says so.
+
+Streams connect before the rooms exist.  What they hear is held until the first symbol asks for
+its history, which it does once all rooms are up; so no event falls between the snapshot of the
+start and the first one heard.  Only prices are not held: the history brings them.
 """
 
 import asyncio
@@ -71,12 +75,13 @@ class Gateway:
         self._thread: threading.Thread | None = None
         self._started: Future[None] = Future()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._held: list[Any] | None = []
         self._closed = False
         self._grace_s = 0.0
 
     # ---------------------------------------- called from other threads
     def start(self) -> None:
-        """Connect, and return once both streams are up.
+        """Connect, and return once both streams are up; their news wait for the rooms.
 
         Raises UnavailableError, in one line, when the venue cannot be reached within REST_TIMEOUT
         or refuses the key.
@@ -180,12 +185,22 @@ class Gateway:
         )
 
     def _news(self, message: Any) -> None:
-        self._post(message, cause=None)
+        if self._held is None:
+            self._post(message, cause=None)
+        elif not isinstance(message, m.KlineFrame | m.MarkPrice):
+            self._held.append(message)
+
+    def _release(self) -> None:
+        held, self._held = self._held or [], None
+        for message in held:
+            self._post(message, cause=None)
 
     def _accept(self, envelope: Envelope) -> None:
         if self._closed:
             self._tracer.dead(envelope, self._clock.wall_ns(), "the gateway is closing")
             return
+        if self._held is not None and isinstance(envelope.message, m.FetchHistory):
+            self._release()
         task = asyncio.get_running_loop().create_task(self._handle(envelope))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

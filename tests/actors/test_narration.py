@@ -33,7 +33,7 @@ from actors.narration import narrate, narrate_prepared
 from tests.actors.builders import a_fill, a_position, a_signal, an_instrument
 
 setup_log("INFO")
-answer = {"symbol": "BTCUSDT", "leverage": 5, "maxNotionalValue": "480000000"}
+answer = {"leverage": 5, "maxNotionalValue": "480000000", "symbol": "BTCUSDT"}
 lines = [*narrate_prepared(an_instrument(), answer)]
 for message in (a_signal(), a_fill(), a_position(), a_signal(signal="HOLD")):
     lines += narrate(message)

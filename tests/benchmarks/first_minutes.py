@@ -68,7 +68,7 @@ def deciding(state: Path) -> int:
 def observe(run: Run, state: Path, since: float) -> None:
     """Look once, and note what is there for the first time."""
     now = time.monotonic() - since
-    if run.decided_s is None and deciding(state) == 5:  # noqa: PLR2004 - the demo's symbols
+    if run.decided_s is None and deciding(state) == 5:
         run.decided_s = now
     ledger = ledger_of(state)
     if ledger is None:
@@ -96,7 +96,7 @@ def measure(seed: int, seconds: float) -> Run:
         env = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR")}
         env |= {"STATE_DIR": str(state), "VENUE_SEED": str(seed)}
         since = time.monotonic()
-        bot = subprocess.Popen(  # noqa: S603 - our own program
+        bot = subprocess.Popen(
             [sys.executable, str(ROOT / "run.py"), "--no-dashboard"],
             cwd=ROOT,
             env=env,

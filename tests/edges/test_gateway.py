@@ -27,7 +27,7 @@ def venue() -> Iterator[Simulated]:
 @pytest.fixture
 def desk(venue) -> Iterator[Desk]:
     desk = Desk(venue)
-    desk.gateway.start()
+    desk.start()
     yield desk
     desk.gateway.stop(5)
 
@@ -48,6 +48,25 @@ def test_both_streams_are_up_when_start_returns_and_frames_arrive(desk):
     assert (
         desk.hear(m.KlineFrame, symbol="BTCUSDT", closed=True).candle.open_time_ns % MINUTE_NS == 0
     )
+
+
+def test_what_streams_hear_before_the_rooms_are_up_is_held_but_for_prices(venue):
+    desk = Desk(venue)
+    desk.gateway.start()
+    try:
+        entry = an_entry("afb-E-earlyearlyearlye-0")
+        assert desk.ask(entry).status == "FILLED"
+        leave = an_entry("afb-X-earlyearlyearlye-0", side=Side.SELL, reduce_only=True)
+        assert desk.ask(leave).status == "FILLED"
+        assert desk.news.empty()
+        desk.ask(m.FetchHistory(symbol="BTCUSDT", bars=1))
+        assert desk.news.get(timeout=5) == m.StreamUp(stream="private", connection=1)
+        assert desk.news.get(timeout=5) == m.StreamUp(stream="market", connection=1)
+        assert desk.hear(m.OrderUpdate, client_id=entry.client_id, status="FILLED")
+        assert desk.hear(m.OrderUpdate, client_id=leave.client_id, status="FILLED")
+        assert desk.hear(m.MarkPrice)
+    finally:
+        desk.gateway.stop(5)
 
 
 def test_prepares_symbols_and_says_what_the_venue_answered(desk):
@@ -131,7 +150,7 @@ def test_trades_of_orders_from_before_the_start_get_their_client_ids(desk, venue
         )
         assert desk.ask(order).status == "FILLED"
     fresh = Desk(venue)
-    fresh.gateway.start()
+    fresh.start()
     try:
         trades = fresh.ask(a_snapshot()).trades
     finally:
@@ -186,7 +205,7 @@ def test_stops_quickly_and_makes_dead_letters_of_what_comes_later(venue):
     desk = Desk(venue)
     assert desk.put(an_entry())
     assert desk.traced[0][0] == "dead"  # not started yet
-    desk.gateway.start()
+    desk.start()
     began = time.monotonic()
     desk.gateway.stop(5)
     assert time.monotonic() - began < 4
@@ -199,7 +218,7 @@ def test_stops_quickly_and_makes_dead_letters_of_what_comes_later(venue):
 def test_a_key_the_venue_does_not_know_is_one_line_with_the_fix(venue):
     desk = Desk(venue, API_KEY="nobodys-key", API_SECRET="nobodys-secret")
     with pytest.raises(UnavailableError, match=r"-2015.*API_KEY") as caught:
-        desk.gateway.start()
+        desk.start()
     assert "\n" not in str(caught.value)
     assert "nobodys" not in str(caught.value)
     desk.gateway.stop(1)
@@ -211,7 +230,7 @@ def test_a_venue_that_is_not_there_is_one_line_at_once():
     desk = Desk(nowhere)
     began = time.monotonic()
     with pytest.raises(UnavailableError, match=r"embedded venue .*internet connection"):
-        desk.gateway.start()
+        desk.start()
     assert time.monotonic() - began < 5
 
 
@@ -219,7 +238,7 @@ def test_streams_come_back_after_the_venue_was_away_and_say_so():
     venue = Simulated()
     venue.start()
     desk = Desk(venue)
-    desk.gateway.start()
+    desk.start()
     try:
         desk.hear(m.MarkPrice)
         venue.stop()

@@ -31,7 +31,7 @@ def venue() -> Iterator[Scripted]:
 @pytest.fixture
 def desk(venue) -> Iterator[Desk]:
     desk = Desk(venue, REST_TIMEOUT=1, MAX_RETRIES=3)
-    desk.gateway.start()
+    desk.start()
     yield desk
     desk.gateway.stop(2)
 
@@ -305,7 +305,7 @@ def test_a_venue_that_accepts_and_never_answers_is_unavailable_in_time():
     desk = Desk(venue, REST_TIMEOUT=1)
     began = time.monotonic()
     with pytest.raises(UnavailableError, match="No answer in time"):
-        desk.gateway.start()
+        desk.start()
     assert time.monotonic() - began < 4
     venue.stop()
 
@@ -341,7 +341,7 @@ def test_an_expired_listen_key_rebuilds_the_user_stream_with_a_new_one(desk, ven
 
 def test_a_silent_market_stream_is_rebuilt(venue):
     desk = Desk(venue, WEBSOCKET_TIMEOUT=1)
-    desk.gateway.start()
+    desk.start()
     try:
         assert desk.hear(m.StreamDown) == m.StreamDown(stream="market", reason="silence")
         assert desk.hear(m.StreamUp, stream="market", connection=2)
@@ -392,7 +392,7 @@ def test_a_stream_ends_when_told_even_if_the_library_loses_the_cancellation(sile
 
 def test_what_is_under_way_at_the_stop_is_answered_as_unknown(venue):
     desk = Desk(venue, REST_TIMEOUT=60)
-    desk.gateway.start()
+    desk.start()
     venue.say("POST", "order", "hang")
     envelope = desk.put(an_entry(side=Side.SELL))
     desk.gateway.stop(0.5)
