@@ -41,6 +41,9 @@ class Leg:
     attempt: int
     state: LegState = LegState.SENT
     asked_gone_wall_ns: int = 0  # when its cancel was last asked for
+    refusals: int = 0  # of this order and those it replaces, in a row
+    repeated: bool = False  # sent again under the same id after an unknown outcome
+    fired: bool = False  # the venue says it executed
 
 
 @dataclass(slots=True)
@@ -56,28 +59,24 @@ class Bracket:
     phase: Phase
     since_wall_ns: int  # when this phase began
     executed: Decimal = ZERO  # of the entry, as the venue answered
+    filled: Decimal = ZERO  # of the entry, from booked fills
+    entry_over: bool = False  # the venue said that the entry will not fill further
+    entry_told: bool = False  # risk was told so
     quantity: Decimal = ZERO  # from booked fills
     entry_price: Decimal = ZERO
     opened: bool = False  # a fill was booked: from now on quantity 0 means closed
     told: tuple[object, ...] = ()  # what the others were last told of it
     naked_since_wall_ns: int = 0  # first word of a fill; 0 while protected or flat
     price_asked: bool = False
+    asked_wall_ns: int = 0  # when the venue was last asked for missing fills
     legs: dict[Purpose, Leg] = field(default_factory=dict)
+    replacements: int = 0  # legs placed again because they ended unasked
     exit_attempt: int = 0
     exit_due_wall_ns: int = 0  # when the next exit may be sent; 0: one is on its way
     queries: int = 0
     not_found: int = 0
+    denied_wall_ns: int = 0  # when the last denial was counted
     query_due_wall_ns: int = 0
-
-    @property
-    def stop(self) -> Leg | None:
-        """Return the current stop."""
-        return self.legs.get(Purpose.STOP)
-
-    @property
-    def target(self) -> Leg | None:
-        """Return the current target."""
-        return self.legs.get(Purpose.TARGET)
 
     def leg_of(self, client_id: str) -> Leg | None:
         """Return the leg with this client id."""
@@ -92,6 +91,17 @@ class Bracket:
         """Move to another phase."""
         self.phase = phase
         self.since_wall_ns = wall_ns
+
+    def entry_known(self) -> bool:
+        """Tell whether all that the entry will ever fill is booked."""
+        if self.entry is None or self.filled >= self.entry.quantity:
+            return True
+        return self.entry_over and self.filled >= self.executed
+
+    def unexplained(self) -> bool:
+        """Tell whether fills must exist that were not heard of."""
+        fired = any(leg.fired for leg in self.legs.values())
+        return not self.flat() and (fired or (self.executed > ZERO and not self.entry_known()))
 
     def flat(self) -> bool:
         """Tell whether its position was opened and is closed again."""

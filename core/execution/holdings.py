@@ -54,6 +54,10 @@ class Holdings:
         self.newest_trade[symbol] = self._floor[symbol] = newest_trade
         self._counted[symbol] = {}
 
+    def forget(self, symbol: str) -> None:
+        """Hold nothing of a symbol any more; its trades stay counted."""
+        self.by_symbol[symbol] = Holding()
+
     def count(self, symbol: str, trade_id: int) -> bool:
         """Mark a trade as counted; False if it was counted before.
 

@@ -1,7 +1,7 @@
 """Execution's decisions: an approval becomes an entry, a fill becomes a protected position.
 
-Entries are sent at most once for ever, protection at least once.  An entry leaves only after its
-journal row is on disk; if its outcome is unknown it is looked for until a deadline, never repeated.
+Entries are sent at most once for ever (`entry.py`), protection at least once (`protection.py`), and
+what the stream does not tell is fetched (`recovery.py`); here all that is heard finds its bracket.
 """
 
 from decimal import Decimal
@@ -10,13 +10,14 @@ from typing import assert_never
 from core import messages as m
 from core.clock import NS_PER_MS, NS_PER_S, Moment
 from core.execution.bracket import ZERO, Bracket, LegState, Phase
-from core.execution.client_id import client_id, purpose_of
+from core.execution.client_id import purpose_of
+from core.execution.entry import Entries
 from core.execution.holdings import Holdings
-from core.execution.order_life import ENDED, OrderState, from_venue
+from core.execution.order_life import OrderState, from_venue
 from core.execution.protection import Protection
 from core.execution.recovery import Recovery
 from core.execution.settings import ExecutionSettings
-from core.messages import Failure, Purpose
+from core.messages import Purpose
 from core.venue.instrument import Instrument
 
 ExecutionInput = (
@@ -43,9 +44,9 @@ Out = tuple[object, ...]
 _PRICE_ASK_NS = 250 * NS_PER_MS  # a fill without a price: ask for it
 _PRICE_WAIT_NS = NS_PER_S  # still none: protect from mark
 _SIBLING_WAIT_NS = NS_PER_S  # the venue expires a sibling by itself; then it is cancelled
-_FILL_WAIT_NS = 2 * NS_PER_S  # an answered exit whose fill never came: take a snapshot
-_NOT_FOUND_MIN = 3  # consecutive denials, a second apart, before absence is believed
-_UNKNOWN_SLACK_NS = 2 * NS_PER_S
+_FILL_WAIT_NS = 2 * NS_PER_S  # fills that must exist and were not heard of: take a snapshot
+_CANNOT_REDUCE = -2022
+_OWN_ALGO = (Purpose.STOP, Purpose.TARGET)
 
 
 class ExecutionMachine:
@@ -61,25 +62,26 @@ class ExecutionMachine:
         self._settings = settings
         self._protection = Protection(settings.tag, instruments)
         self._recovery = Recovery(settings, self._protection, self.brackets, self.holdings)
-        self._epoch = 0
-        self._generations: dict[str, int] = {}
+        self._entries = Entries(
+            settings, self._protection, self._recovery, self.brackets, self.holdings
+        )
         self._marks: dict[str, Decimal] = {}
 
     def handle(self, message: ExecutionInput, now: Moment) -> Out:
         """Return what follows from a message."""
         match message:
             case m.Approval():
-                return self._approve(message, now)
+                return self._entries.approve(message, now)
             case m.ExitApproval():
                 return self._exit(message, now)
             case m.IntentRecorded():
-                return self._recorded(message, now)
+                return self._entries.recorded(message, now)
             case m.OrderAnswered():
                 return self._answered(message, now)
             case m.OrderFailed():
                 return self._failed(message, now)
             case m.OrderFound():
-                return self._found(message, now)
+                return self._entries.found(message, now)
             case m.AlgoGone():
                 return self._algo_gone(message, now)
             case m.OrderUpdate():
@@ -94,94 +96,24 @@ class ExecutionMachine:
             case m.SnapshotFailed() | m.StreamUp() | m.StreamDown():
                 return self._recovery.note(message, now)
             case m.RecoveredBook():
-                self._epoch = message.epoch
+                self._entries.begin(message)
                 return self._recovery.begin(message, now)
             case m.ActorStarted():
-                self._generations[message.symbol] = message.generation
+                self._entries.generations[message.symbol] = message.generation
                 return ()
             case m.Tick():
                 return self._tick(now)
             case _:
                 assert_never(message)
 
-    # ------------------------------------------------------------------ entry
-    def _approve(self, approval: m.Approval, now: Moment) -> Out:
-        proposal = approval.proposal
-        refusal = self._refusal(approval, now)
-        if refusal:
-            return (self._entry_ended(proposal.proposal_id, proposal.symbol, "refused", refusal),)
-        name = client_id(self._settings.tag, Purpose.ENTRY, proposal.proposal_id, 0)
-        intent = m.Intent(
-            client_id=name,
-            proposal_id=proposal.proposal_id,
-            symbol=proposal.symbol,
-            purpose=Purpose.ENTRY,
-            attempt=0,
-            side=proposal.side,
-            quantity=approval.quantity,
-            reference_price=proposal.price,
-            stop_price=ZERO,
-            target_price=ZERO,
-            reservation=approval.reservation,
-            decision=approval.decision,
-            generation=proposal.generation,
-            created_at_ns=now.venue_ns,
-        )
-        self.brackets[proposal.symbol] = Bracket(
-            symbol=proposal.symbol,
-            proposal_id=proposal.proposal_id,
-            side=proposal.side,
-            entry=intent,
-            stop_pct=approval.stop_pct,
-            target_pct=approval.target_pct,
-            phase=Phase.RECORDING,
-            since_wall_ns=now.wall_ns,
-        )
-        return (m.RecordIntent(intent=intent, awaited=True),)
-
-    def _refusal(self, approval: m.Approval, now: Moment) -> str:
-        """Say why an approval is not carried out; empty if it is."""
-        symbol = approval.proposal.symbol
-        if not self._recovery.reconciled:
-            return "reconciling"
-        if approval.proposal.generation != self._generations.get(symbol, 0):
-            return "an older generation's wish"
-        if symbol in self.brackets or self.holdings.of(symbol).quantity != ZERO:
-            return "the symbol is busy"
-        if now.wall_ns - approval.approved_at_wall_ns > self._settings.entry_age_max_ns:
-            return "too old"
-        return ""
-
-    def _recorded(self, recorded: m.IntentRecorded, now: Moment) -> Out:
-        bracket = self._of_entry(recorded.client_id)
-        if bracket is None or bracket.phase is not Phase.RECORDING or bracket.entry is None:
-            return ()
-        entry = bracket.entry
-        fenced = entry.generation != self._generations.get(bracket.symbol, 0)
-        late = now.wall_ns - bracket.since_wall_ns > self._settings.entry_age_max_ns
-        if fenced or late or recorded.epoch != self._epoch:
-            why = "fenced" if fenced else "the journal took too long"
-            moved = self._protection.moved(entry.client_id, OrderState.NOT_SENT, now, reason=why)
-            return (moved, *self._abandon(bracket, "not_sent", why))
-        bracket.enter(Phase.SENT, now.wall_ns)
-        return (
-            m.PlaceOrder(
-                client_id=entry.client_id,
-                symbol=bracket.symbol,
-                purpose=Purpose.ENTRY,
-                side=bracket.side,
-                quantity=entry.quantity,
-                reduce_only=False,
-            ),
-        )
-
+    # ------------------------------------------------------------------ answers
     def _answered(self, answer: m.OrderAnswered, now: Moment) -> Out:
         bracket = self.brackets.get(answer.symbol)
-        if bracket is None:
-            return ()
-        if answer.purpose in (Purpose.STOP, Purpose.TARGET):
-            leg = bracket.leg_of(answer.client_id)
-            return self._protection.live(bracket, leg, answer.venue_id, now) if leg else ()
+        if answer.purpose in _OWN_ALGO:
+            leg = bracket.leg_of(answer.client_id) if bracket is not None else None
+            if bracket is None or leg is None:
+                return ()
+            return self._protection.live(bracket, leg, answer.venue_id, now)
         moved = self._protection.moved(
             answer.client_id,
             from_venue(answer.status),
@@ -189,30 +121,12 @@ class ExecutionMachine:
             venue_id=answer.venue_id,
             executed=answer.executed,
         )
-        if answer.purpose is Purpose.EXIT:
+        if bracket is None or answer.purpose is not Purpose.ENTRY:
             return (moved,)
-        return (moved, *self._entry_progress(bracket, answer.status, answer.executed, now))
-
-    def _entry_progress(self, bracket: Bracket, status: str, executed: Decimal, now: Moment) -> Out:
-        """Take in what the venue says of the entry, from whichever source comes first."""
-        if bracket.phase not in (Phase.SENT, Phase.UNKNOWN, Phase.RECORDING):
-            return ()
-        out: list[object] = []
-        bracket.executed = max(bracket.executed, executed)
-        if bracket.executed > ZERO:
-            bracket.enter(Phase.OPEN, now.wall_ns)
-            bracket.naked_since_wall_ns = now.wall_ns
-            if bracket.quantity != ZERO:
-                out += self._protect_now(bracket, bracket.entry_price, now)
-        elif from_venue(status) in ENDED:
-            return self._abandon(bracket, "expired", f"the entry ended {status} without a fill")
-        return tuple(out)
-
-    def _protect_now(self, bracket: Bracket, price: Decimal, now: Moment) -> Out:
-        orders = self._protection.protect(bracket, price, now)
-        held = self._protection.tell(bracket, now)
-        done = self._entry_ended(bracket.proposal_id, bracket.symbol, "filled", "")
-        return (*orders, *held, done)
+        if bracket.entry is None or bracket.entry.client_id != answer.client_id:
+            return (moved,)
+        progress = self._entries.progress
+        return (moved, *progress(bracket, answer.status, answer.executed, ZERO, now))
 
     def _failed(self, failure: m.OrderFailed, now: Moment) -> Out:
         bracket = self.brackets.get(failure.symbol)
@@ -220,89 +134,51 @@ class ExecutionMachine:
             return ()
         leg = bracket.leg_of(failure.client_id)
         if leg is not None:
-            return self._protection.failed(bracket, leg, failure, now)
+            out = self._protection.failed(bracket, leg, failure, now)
+            return (*out, *self._recovery.settle(bracket, now))
         if failure.purpose is Purpose.EXIT:
-            return self._protection.exit_failed(bracket, failure, now)
-        if failure.purpose is not Purpose.ENTRY or bracket.phase is not Phase.SENT:
-            return ()
-        detail = f"{failure.code} {failure.detail}".strip()
-        if failure.failure is Failure.UNKNOWN:
-            bracket.enter(Phase.UNKNOWN, now.wall_ns)
-            bracket.query_due_wall_ns = now.wall_ns
-            return (
-                self._protection.moved(failure.client_id, OrderState.UNKNOWN, now, reason=detail),
-            )
-        state = OrderState.NOT_SENT if failure.failure is Failure.NOT_SENT else OrderState.REJECTED
-        moved = self._protection.moved(failure.client_id, state, now, reason=detail)
-        return (moved, *self._abandon(bracket, failure.failure.value, detail))
+            out = self._protection.exit_failed(bracket, failure, now)
+            if failure.code == _CANNOT_REDUCE:
+                out += self._recovery.ask(f"{bracket.symbol}: an exit could not reduce", now)
+            return out
+        return self._entries.failed(bracket, failure, now)
 
-    def _found(self, found: m.OrderFound, now: Moment) -> Out:
-        bracket = self._of_entry(found.client_id)
-        if bracket is None:
+    def _algo_gone(self, gone: m.AlgoGone, now: Moment) -> Out:
+        moved = self._protection.moved(gone.client_id, OrderState.CANCELED, now, reason=gone.detail)
+        bracket = self.brackets.get(gone.symbol)
+        leg = bracket.leg_of(gone.client_id) if bracket is not None else None
+        if bracket is None or leg is None:
+            return (moved,)
+        if leg.state is LegState.GONE:
             return ()
-        if not found.found:
-            bracket.not_found += 1
-            return ()
-        bracket.not_found = 0
-        moved = self._protection.moved(
-            found.client_id,
-            from_venue(found.status),
-            now,
-            venue_id=found.venue_id,
-            executed=found.executed,
-            average_price=found.average_price,
-        )
-        out = [moved, *self._entry_progress(bracket, found.status, found.executed, now)]
-        unprotected = bracket.phase is Phase.OPEN and not bracket.legs
-        if unprotected and found.average_price > ZERO:
-            out += self._protect_now(bracket, found.average_price, now)
-        return tuple(out)
+        leg.state = LegState.GONE
+        return (moved, *self._recovery.settle(bracket, now))
 
     # ------------------------------------------------------------------ user stream
     def _order_update(self, update: m.OrderUpdate, now: Moment) -> Out:
         purpose = purpose_of(self._settings.tag, update.client_id)
-        seen = m.OrderSeen(
-            venue_id=f"{update.symbol}:{update.order_id}",
-            symbol=update.symbol,
-            side=update.side,
-            order_type=update.order_type,
-            quantity=update.quantity,
-            price=update.average_price if update.average_price > ZERO else None,
-            status=update.status,
-            at_ns=update.event_ns,
-        )
-        out: list[object] = [seen]
+        venue_id = f"{update.symbol}:{update.order_id}"
+        out: list[object] = [_order_seen(update, venue_id)]
         if update.execution in ("TRADE", "CALCULATED") and update.last_quantity > ZERO:
-            trade = m.VenueTrade(
-                symbol=update.symbol,
-                trade_id=update.trade_id,
-                order_id=update.order_id,
-                client_id=update.client_id,
-                side=update.side,
-                quantity=update.last_quantity,
-                price=update.last_price,
-                commission=update.commission,
-                realized_pnl=update.realized_pnl,
-                at_ns=update.event_ns,
-            )
-            out += self._recovery.book_trade(trade, now)
-        bracket = self.brackets.get(update.symbol)
-        if bracket is None:
-            return tuple(out)
+            out += self._recovery.book_trade(_trade(update), now)
         if purpose in (Purpose.ENTRY, Purpose.EXIT):
             moved = self._protection.moved(
                 update.client_id,
                 from_venue(update.status),
                 now,
-                venue_id=seen.venue_id,
+                venue_id=venue_id,
                 executed=update.executed,
                 average_price=update.average_price,
             )
             out.append(moved)
+        bracket = self.brackets.get(update.symbol)
+        if bracket is None:
+            if purpose is Purpose.ENTRY and self.holdings.of(update.symbol).quantity != ZERO:
+                out += self._recovery.ask(f"{update.symbol}: a late execution", now)
+            return tuple(out)
         if bracket.entry is not None and update.client_id == bracket.entry.client_id:
-            out += self._entry_progress(bracket, update.status, update.executed, now)
-            if bracket.phase is Phase.OPEN and not bracket.legs and bracket.quantity != ZERO:
-                out += self._protect_now(bracket, bracket.entry_price, now)
+            price, executed = update.average_price, update.executed
+            return (*out, *self._entries.progress(bracket, update.status, executed, price, now))
         return (*out, *self._recovery.settle(bracket, now))
 
     def _algo_update(self, update: m.AlgoUpdate, now: Moment) -> Out:
@@ -327,22 +203,10 @@ class ExecutionMachine:
         out = self._protection.ended(bracket, leg, update, now)
         return (seen, *out, *self._recovery.settle(bracket, now))
 
-    def _algo_gone(self, gone: m.AlgoGone, now: Moment) -> Out:
-        bracket = self.brackets.get(gone.symbol)
-        leg = bracket.leg_of(gone.client_id) if bracket is not None else None
-        if bracket is None or leg is None or leg.state is LegState.GONE:
-            return ()
-        leg.state = LegState.GONE
-        moved = self._protection.moved(leg.client_id, OrderState.CANCELED, now, reason=gone.detail)
-        return (moved, *self._recovery.settle(bracket, now))
-
     # ------------------------------------------------------------------ snapshot, exit, time
     def _snapshot(self, snapshot: m.VenueSnapshot, now: Moment) -> Out:
-        out: list[object] = []
-        for found in snapshot.found:
-            out += self._found(found, now)
-        out += self._recovery.compare(snapshot, now)
-        return tuple(out)
+        found = [x for answer in snapshot.found for x in self._entries.found(answer, now)]
+        return (*found, *self._recovery.compare(snapshot, now))
 
     def _exit(self, approval: m.ExitApproval, now: Moment) -> Out:
         bracket = self.brackets.get(approval.symbol)
@@ -358,21 +222,15 @@ class ExecutionMachine:
 
     def _watch(self, bracket: Bracket, now: Moment) -> Out:
         """Look at one bracket's deadlines."""
-        age_ns = now.wall_ns - bracket.since_wall_ns
         match bracket.phase:
-            case Phase.RECORDING if age_ns > 2 * self._settings.entry_age_max_ns:
-                return self._abandon(bracket, "not_sent", "the journal did not answer")
-            case Phase.SENT if age_ns > self._settings.entry_window_ns + _UNKNOWN_SLACK_NS:
-                bracket.enter(Phase.UNKNOWN, now.wall_ns)
-            case Phase.UNKNOWN:
-                return self._look_for(bracket, age_ns, now)
             case Phase.OPEN:
-                return self._watch_open(bracket, now)
+                return (*self._watch_open(bracket, now), *self._look_for_fills(bracket, now))
+            case Phase.PROTECTED:
+                return self._look_for_fills(bracket, now)
             case Phase.CLOSING:
-                return self._watch_closing(bracket, age_ns, now)
+                return self._watch_closing(bracket, now)
             case _:
-                pass
-        return ()
+                return self._entries.watch(bracket, now)
 
     def _watch_open(self, bracket: Bracket, now: Moment) -> Out:
         naked_ns = now.wall_ns - (bracket.naked_since_wall_ns or now.wall_ns)
@@ -382,60 +240,62 @@ class ExecutionMachine:
             return ()
         mark = self._marks.get(bracket.symbol)
         if naked_ns > _PRICE_WAIT_NS and mark is not None:
-            return self._protect_now(bracket, mark, now)
+            return self._protection.protect(bracket, mark, now)
         if naked_ns > _PRICE_ASK_NS and not bracket.price_asked:
             bracket.price_asked = True
             return (m.QueryOrder(client_id=bracket.entry.client_id, symbol=bracket.symbol),)
         return ()
 
-    def _watch_closing(self, bracket: Bracket, age_ns: int, now: Moment) -> Out:
-        if not bracket.flat():
-            if bracket.exit_due_wall_ns and now.wall_ns >= bracket.exit_due_wall_ns:
-                return self._protection.flatten(bracket, "exit again", now)
-            if age_ns > _FILL_WAIT_NS:
-                bracket.enter(Phase.CLOSING, now.wall_ns)
-                bracket.exit_due_wall_ns = now.wall_ns
-                return self._recovery.ask(f"{bracket.symbol}: an exit without its fill", now)
+    def _look_for_fills(self, bracket: Bracket, now: Moment) -> Out:
+        """Ask the venue for fills that must exist and that the stream did not tell."""
+        since_ns = max(bracket.since_wall_ns, bracket.asked_wall_ns)
+        if not bracket.unexplained() or now.wall_ns - since_ns <= _FILL_WAIT_NS:
             return ()
-        if age_ns > _SIBLING_WAIT_NS:
-            return self._protection.clear(bracket, now)
+        bracket.asked_wall_ns = now.wall_ns
+        out = self._recovery.ask(f"{bracket.symbol}: fills are missing", now)
+        if bracket.entry is None or bracket.entry_known():
+            return out
+        return (m.QueryOrder(client_id=bracket.entry.client_id, symbol=bracket.symbol), *out)
+
+    def _watch_closing(self, bracket: Bracket, now: Moment) -> Out:
+        """Exit until flat, then cancel what is left until it is gone."""
+        age_ns = now.wall_ns - bracket.since_wall_ns
+        if bracket.flat():
+            late = age_ns > _SIBLING_WAIT_NS
+            cancels = self._protection.clear(bracket, now) if late else ()
+            return (*cancels, *self._recovery.settle(bracket, now))
+        if bracket.exit_due_wall_ns and now.wall_ns >= bracket.exit_due_wall_ns:
+            return self._protection.flatten(bracket, "exit again", now)
+        if age_ns > _FILL_WAIT_NS:
+            bracket.enter(Phase.CLOSING, now.wall_ns)
+            bracket.exit_due_wall_ns = now.wall_ns
+            return self._recovery.ask(f"{bracket.symbol}: an exit without its fill", now)
         return ()
 
-    def _look_for(self, bracket: Bracket, age_ns: int, now: Moment) -> Out:
-        """Ask for an entry of unknown outcome; believe its absence late and only thrice denied."""
-        assert bracket.entry is not None
-        deadline_ns = self._settings.entry_window_ns + _UNKNOWN_SLACK_NS
-        if age_ns > deadline_ns and bracket.not_found >= _NOT_FOUND_MIN:
-            moved = self._protection.moved(
-                bracket.entry.client_id,
-                OrderState.ABSENT,
-                now,
-                reason=f"not found {bracket.not_found} times, last after {age_ns // NS_PER_S} s",
-            )
-            return (moved, *self._abandon(bracket, "absent", "the venue never had it"))
-        if now.wall_ns < bracket.query_due_wall_ns:
-            return ()
-        bracket.queries += 1
-        wait_ns = min(4 * NS_PER_S, 250 * NS_PER_MS * 2 ** min(bracket.queries, 8))
-        bracket.query_due_wall_ns = now.wall_ns + max(wait_ns, NS_PER_S if age_ns > NS_PER_S else 0)
-        query = m.QueryOrder(client_id=bracket.entry.client_id, symbol=bracket.symbol)
-        return (query, *self._recovery.ask(f"{bracket.symbol}: an entry of unknown outcome", now))
 
-    # ------------------------------------------------------------------ small things
-    def _of_entry(self, name: str) -> Bracket | None:
-        return next(
-            (
-                b
-                for b in self.brackets.values()
-                if b.entry is not None and b.entry.client_id == name
-            ),
-            None,
-        )
+def _order_seen(update: m.OrderUpdate, venue_id: str) -> m.OrderSeen:
+    return m.OrderSeen(
+        venue_id=venue_id,
+        symbol=update.symbol,
+        side=update.side,
+        order_type=update.order_type,
+        quantity=update.quantity,
+        price=update.average_price if update.average_price > ZERO else None,
+        status=update.status,
+        at_ns=update.event_ns,
+    )
 
-    def _abandon(self, bracket: Bracket, outcome: str, detail: str) -> Out:
-        del self.brackets[bracket.symbol]
-        return (self._entry_ended(bracket.proposal_id, bracket.symbol, outcome, detail),)
 
-    @staticmethod
-    def _entry_ended(proposal_id: str, symbol: str, outcome: str, detail: str) -> m.EntryEnded:
-        return m.EntryEnded(proposal_id=proposal_id, symbol=symbol, outcome=outcome, detail=detail)
+def _trade(update: m.OrderUpdate) -> m.VenueTrade:
+    return m.VenueTrade(
+        symbol=update.symbol,
+        trade_id=update.trade_id,
+        order_id=update.order_id,
+        client_id=update.client_id,
+        side=update.side,
+        quantity=update.last_quantity,
+        price=update.last_price,
+        commission=update.commission,
+        realized_pnl=update.realized_pnl,
+        at_ns=update.event_ns,
+    )

@@ -27,7 +27,7 @@ class Adopt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forget:
-    """We believe to hold a symbol that the venue says is flat."""
+    """We believe to hold a symbol of which the venue says that we do not."""
 
     symbol: str
     quantity: Decimal
@@ -82,6 +82,8 @@ def plan(
         elif quantity * position.quantity > ZERO:
             actions.append(_adopt(position, own))
         else:
+            if quantity != ZERO:
+                actions.append(Forget(symbol=symbol, quantity=quantity))
             actions.append(Foreign(position=position))
     actions += _orphans(own, actions, settled)
     foreign_orders = sum(1 for o in snapshot.orders if not is_ours(tag, o.client_id))
@@ -124,6 +126,17 @@ def _orphans(
     ]
 
 
+def symbol_of(action: Action) -> str:
+    """Return the symbol an action is about."""
+    match action:
+        case Adopt(position=p) | Foreign(position=p):
+            return p.symbol
+        case Forget(symbol=symbol):
+            return symbol
+        case Remove(order=order):
+            return order.symbol
+
+
 def describe(action: Action) -> str:
     """Return one line of the reconciliation report."""
     match action:
@@ -132,7 +145,7 @@ def describe(action: Action) -> str:
             state = f"without {' and '.join(missing)}, placing" if missing else "protected"
             return f"{p.symbol}: own position {p.quantity:f} @ {p.entry_price:f}, {state}"
         case Forget(symbol=symbol, quantity=quantity):
-            return f"{symbol}: we held {quantity:f}, the venue is flat; the venue is right"
+            return f"{symbol}: we held {quantity:f}, the venue says we do not; the venue is right"
         case Remove(order=order, why=why):
             return f"{order.symbol}: own {order.order_type} {order.client_id} cancelled, {why}"
         case Foreign(position=p):

@@ -112,8 +112,10 @@ def test_any_part_of_the_events_with_any_pauses_leads_to_the_same_book(heard, pa
 @given(
     steps=st.lists(
         st.sampled_from(
-            ["approve", "recorded", "old epoch", "refused", "unknown", "denied", "found", "gap"]
-            + ["tick", "second", "snapshot", "restarted symbol"]
+            [
+                *("approve", "recorded", "old epoch", "refused", "unknown", "denied", "found"),
+                *("gap", "tick", "second", "snapshot", "restarted symbol"),
+            ]
         ),
         max_size=25,
     )

@@ -191,13 +191,13 @@ def test_a_position_without_a_confirmed_stop_is_closed_after_five_seconds():
 
 def test_a_stop_that_cannot_be_priced_closes_the_position():
     desk = sent()
-    desk.machine._protection._instruments[SYMBOL] = an_instrument(price_min=Decimal(99))
+    desk.machine._protection._instruments[SYMBOL] = an_instrument(price_min=Decimal(100))
     assert the_exit(desk.tell(an_order_event(ENTRY, trade_id=1, fills="10")))
 
 
 def test_a_target_that_cannot_be_priced_costs_only_the_target():
     desk = sent()
-    desk.machine._protection._instruments[SYMBOL] = an_instrument(price_max=Decimal(101))
+    desk.machine._protection._instruments[SYMBOL] = an_instrument(price_max=Decimal(100))
     out = desk.tell(an_order_event(ENTRY, trade_id=1, fills="10"))
     assert legs(out) == [STOP]
     assert exits(out) == []

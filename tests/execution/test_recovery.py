@@ -9,7 +9,7 @@ from core import messages as m
 from core.execution import reconcile
 from core.execution.order_life import OrderState
 from core.messages import Purpose, Side
-from tests.builders import SYMBOL, an_intent
+from tests.builders import SYMBOL, a_proposal, an_intent
 from tests.execution.desk import (
     ENTRY,
     EXIT,
@@ -114,7 +114,7 @@ def test_entries_wait_until_an_own_position_without_a_stop_is_protected():
     again = [name_of(Purpose.STOP, 1), name_of(Purpose.TARGET, 1)]  # used ids stay used
     assert legs(out) == again
     assert some(m.Reconciled, out) == []
-    assert one(m.EntryEnded, approved(desk)).outcome == "refused"
+    assert one(m.EntryEnded, approved(desk, proposal=a_proposal(2))).outcome == "refused"
     desk.tell(an_answer(again[0], Purpose.STOP))
     assert one(m.Reconciled, desk.tick())
 
@@ -126,7 +126,7 @@ def test_an_own_position_is_adopted_with_its_live_orders():
         0.1,
     )
     assert legs(out) == []
-    told = one(m.PositionChanged, out)
+    told = next(p for p in some(m.PositionChanged, out) if p.symbol == SYMBOL)
     assert (told.quantity, told.stop_price, told.target_price) == (10, 98, 104)
     assert "protected" in one(m.Reconciled, out).report[0]
     for event in (

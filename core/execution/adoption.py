@@ -1,0 +1,158 @@
+"""Takes a position found on the venue as ours, with the orders that protect it."""
+
+from core import messages as m
+from core.clock import Moment
+from core.execution import reconcile
+from core.execution.bracket import ZERO, Bracket, LegState, Phase
+from core.execution.holdings import Holdings
+from core.execution.order_life import ENDED, OrderState
+from core.execution.protection import Protection
+from core.execution.settings import ExecutionSettings
+from core.messages import Purpose
+
+Out = tuple[object, ...]
+
+
+class Adoption:
+    """Builds brackets from the venue's positions and the journal's rows (`intents`)."""
+
+    def __init__(
+        self,
+        settings: ExecutionSettings,
+        protection: Protection,
+        brackets: dict[str, Bracket],
+        holdings: Holdings,
+    ) -> None:
+        self.intents: tuple[tuple[m.Intent, str], ...] = ()
+        self._settings = settings
+        self._protection = protection
+        self._brackets = brackets
+        self._holdings = holdings
+
+    def adopt(self, action: reconcile.Adopt, now: Moment) -> tuple[Out, list[str]]:
+        """Hold the position as the venue says, place what is missing; report the differences."""
+        position, symbol = action.position, action.position.symbol
+        report: list[str] = []
+        holding = self._holdings.of(symbol)
+        if holding.quantity != position.quantity:
+            report.append(
+                f"{symbol}: we held {holding.quantity:f}, the venue says "
+                f"{position.quantity:f}; the venue is right"
+            )
+            holding.quantity, holding.entry_price = position.quantity, position.entry_price
+        out: Out = ()
+        bracket = self._brackets.get(symbol)
+        if bracket is None:
+            bracket, out = self._from_journal(position, now)
+            report.append(reconcile.describe(action))
+        bracket.quantity, bracket.entry_price = holding.quantity, holding.entry_price
+        bracket.opened = True
+        for purpose, order in ((Purpose.STOP, action.stop), (Purpose.TARGET, action.target)):
+            leg = bracket.legs.get(purpose)
+            if order is not None:
+                bracket.legs[purpose] = self._protection.adopt_leg(order, purpose)
+            elif leg is not None and leg.state is not LegState.GONE:
+                leg.state = LegState.GONE
+                report.append(f"{symbol}: its {purpose.name.lower()} was missing")
+        if bracket.live_price(Purpose.STOP) is not None:
+            bracket.enter(Phase.PROTECTED, now.wall_ns)
+            bracket.naked_since_wall_ns = 0
+        elif bracket.phase is not Phase.OPEN:
+            bracket.enter(Phase.OPEN, now.wall_ns)
+            bracket.naked_since_wall_ns = now.wall_ns
+        orders = self._protection.protect(bracket, bracket.entry_price, now)
+        return (*out, *orders, *self._protection.tell(bracket, now)), report
+
+    def _from_journal(self, position: m.VenuePosition, now: Moment) -> tuple[Bracket, Out]:
+        """Build the bracket of a position found, from its journal rows if there are any."""
+        symbol = position.symbol
+        side = m.Side.BUY if position.quantity > ZERO else m.Side.SELL
+        rows = [(i, s) for i, s in self.intents if i.symbol == symbol]
+        entries = [(i, s) for i, s in rows if i.purpose is Purpose.ENTRY and i.side is side]
+        entry = max(entries, key=lambda row: row[0].created_at_ns, default=None)
+        if entry is not None:
+            bracket = self.bracket(entry[0], Phase.OPEN, now)
+        else:
+            stop_pct, target_pct = self._settings.percentages(symbol)
+            bracket = Bracket(
+                symbol=symbol,
+                proposal_id=f"adopted|{symbol}|{position.entry_price}|{now.venue_ns}",
+                side=side,
+                entry=None,
+                stop_pct=stop_pct,
+                target_pct=target_pct,
+                phase=Phase.OPEN,
+                since_wall_ns=now.wall_ns,
+            )
+        bracket.filled = bracket.executed = abs(position.quantity)
+        bracket.naked_since_wall_ns = now.wall_ns
+        bracket.entry_over = bracket.entry_told = True
+        self._skip_used_ids(bracket, [intent for intent, _ in rows])
+        self._brackets[symbol] = bracket
+        if entry is None or entry[1] in ENDED:
+            return bracket, ()
+        executed = abs(position.quantity)
+        moved = self._protection.moved(
+            entry[0].client_id, OrderState.FILLED, now, executed=executed
+        )
+        done = m.EntryEnded(
+            proposal_id=entry[0].proposal_id,
+            symbol=symbol,
+            outcome="filled",
+            detail="found at reconciliation",
+        )
+        return bracket, (moved, done)
+
+    def _skip_used_ids(self, bracket: Bracket, intents: list[m.Intent]) -> None:
+        """Count attempts on from the journal: an id that was used is not used again."""
+        for intent in sorted(intents, key=lambda i: i.attempt):
+            if intent.proposal_id != bracket.proposal_id:
+                continue
+            if intent.purpose is Purpose.EXIT:
+                bracket.exit_attempt = intent.attempt + 1
+            elif intent.purpose is not Purpose.ENTRY:
+                bracket.legs[intent.purpose] = self._protection.spent_leg(intent)
+
+    def bracket(self, entry: m.Intent, phase: Phase, now: Moment) -> Bracket:
+        """Build the bracket of a journalled entry."""
+        stop_pct, target_pct = self._settings.percentages(entry.symbol)
+        return Bracket(
+            symbol=entry.symbol,
+            proposal_id=entry.proposal_id,
+            side=entry.side,
+            entry=entry,
+            stop_pct=stop_pct,
+            target_pct=target_pct,
+            phase=phase,
+            since_wall_ns=now.wall_ns,
+        )
+
+
+def flat_position(symbol: str, now: Moment) -> m.PositionChanged:
+    """Say that nobody holds a symbol."""
+    return m.PositionChanged(
+        symbol=symbol,
+        quantity=ZERO,
+        entry_price=ZERO,
+        stop_price=None,
+        target_price=None,
+        foreign=False,
+        busy=False,
+        proposal_id="",
+        at_ns=now.venue_ns,
+    )
+
+
+def foreign_position(position: m.VenuePosition, now: Moment) -> m.PositionChanged:
+    """Say that another holds a symbol."""
+    return m.PositionChanged(
+        symbol=position.symbol,
+        quantity=position.quantity,
+        entry_price=position.entry_price,
+        stop_price=None,
+        target_price=None,
+        foreign=True,
+        busy=True,
+        proposal_id="",
+        at_ns=now.venue_ns,
+    )
