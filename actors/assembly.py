@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from loguru import logger
-
 from actors.edges.database import DatabaseManager
 from actors.edges.state_directory import StateDirectory
+from actors.edges.strategy_loader import refuse_look_ahead
 from actors.execution import ExecutionActor
 from actors.feed import FeedActor
+from actors.narration import Line
 from actors.persistence import PersistenceActor
 from actors.risk import RiskActor
 from actors.supervisor import Budget, ChildSpec
@@ -18,7 +18,7 @@ from actors.symbol import SymbolActor
 from config import Config
 from config.settings import secret_names
 from core.clock import NS_PER_MS, NS_PER_S, interval_ns
-from core.errors import ModelRefusedError
+from core.errors import ModelRefusedError, SelfCheckError, TradingError
 from core.execution.machine import ExecutionMachine
 from core.execution.settings import ExecutionSettings
 from core.persistence.machine import PersistenceMachine
@@ -33,6 +33,7 @@ from models.price_predictor import PricePredictor
 
 # recvWindow of entries: none can start to exist later than this after it was sent.
 ENTRY_WINDOW_NS = 3 * NS_PER_S
+_MODELS = "prediction_models"  # the log's name for them
 
 
 @dataclass(slots=True)
@@ -67,17 +68,25 @@ def budget_of(config: Config) -> Budget:
     )
 
 
-def load_predictors(config: Config, state: StateDirectory) -> dict[str, PricePredictor]:
-    """Load the model of every symbol that has one; say of the others what happens without.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models:
+    """The usable models by symbol, and what is to be said of all of them."""
+
+    predictors: dict[str, PricePredictor]
+    lines: tuple[Line, ...]
+
+
+def load_predictors(config: Config, state: StateDirectory) -> Models:
+    """Load the model of every symbol that has one; tell of the others what happens without.
 
     A file that fails verification is refused before anything in it is unpickled.
     """
     found: dict[str, PricePredictor] = {}
-    log = logger.bind(module="prediction_models")
+    lines: list[Line] = []
     without = (
         "trading on technical signals only (ALLOW_TECHNICAL_ONLY)"
         if config.ALLOW_TECHNICAL_ONLY
-        else "not trading this symbol"
+        else "not trading this symbol (ALLOW_TECHNICAL_ONLY is off)"
     )
     for symbol in config.SYMBOLS:
         path = model_path(state.models, symbol)
@@ -85,31 +94,34 @@ def load_predictors(config: Config, state: StateDirectory) -> dict[str, PricePre
         try:
             predictor.load_model(str(path))
         except ModelRefusedError as error:
-            log.warning(f"[{symbol}] {error}; {without}")
+            lines.append(("WARNING", _MODELS, f"[{symbol}] {error}; {without}"))
             continue
-        log.info(f"Model loaded from {path}")
+        lines.append(("INFO", _MODELS, f"Model loaded from {path}"))
         if not predictor.skilled:
-            log.warning(f"[{symbol}] the model has not proved skill out of sample; {without}")
+            unproved = "the model has not proved skill out of sample"
+            lines.append(("WARNING", _MODELS, f"[{symbol}] {unproved}; {without}"))
         found[symbol] = predictor
-    return found
+    return Models(predictors=found, lines=tuple(lines))
 
 
 class Assembly:
-    """Knows how to build each room; every restart builds anew, from the same settings."""
+    """Knows how to build each room; every restart builds anew, from the same settings.
+
+    `instruments` is filled once the venue has told them, before anything is built.
+    """
 
     def __init__(
         self,
         config: Config,
         strategy_class: type[Strategy],
         predictors: dict[str, PricePredictor],
-        instruments: dict[str, Instrument],
         machines: Machines,
     ) -> None:
         self._config = config
         self._strategy_class = strategy_class
         self._predictors = predictors
-        self._instruments = instruments
         self._machines = machines
+        self.instruments: dict[str, Instrument] = {}
 
     def specs(self, database: DatabaseManager, epoch: int) -> tuple[ChildSpec, ...]:
         """Return the tree: the row of singletons in order, then one child a symbol."""
@@ -143,6 +155,20 @@ class Assembly:
         )
         return (*row, *children)
 
+    def check_strategy(self) -> None:
+        """Raise in one line if the strategy cannot be built, cannot decide or looks ahead."""
+        name = self._config.STRATEGY
+        try:
+            strategy = self.strategy(self._config.SYMBOLS[0])
+        except TradingError:
+            raise
+        except Exception as error:
+            raise SelfCheckError(
+                f"STRATEGY {name} cannot be built ({type(error).__name__}: {error})."
+                " Fix: take one dict of settings in __init__."
+            ) from error
+        refuse_look_ahead(strategy, name)
+
     def strategy(self, symbol: str) -> Strategy:
         """Build a symbol's strategy from its effective settings and its model."""
         effective = self._config.for_symbol(symbol)
@@ -160,7 +186,7 @@ class Assembly:
                 symbol=symbol,
                 strategy=strategy,
                 strategy_name=self._config.STRATEGY or type(strategy).__name__,
-                instrument=self._instruments[symbol],
+                instrument=self.instruments[symbol],
                 interval_ns=interval_ns(self._config.KLINE_INTERVAL),
                 bars=max(strategy.warmup, history),
                 bars_min=min(history, max(strategy.warmup, 1)),
@@ -176,7 +202,7 @@ class Assembly:
             managers={
                 s: RiskManager(self._config.for_symbol(s), None) for s in self._config.SYMBOLS
             },
-            instruments=self._instruments,
+            instruments=self.instruments,
             interval_ns=interval_ns(self._config.KLINE_INTERVAL),
         )
 
@@ -197,4 +223,4 @@ class Assembly:
             reconcile_every_ns=int(config.RECONCILE_S * NS_PER_S),
             percentages=percentages,
         )
-        return ExecutionMachine(settings, self._instruments)
+        return ExecutionMachine(settings, self.instruments)

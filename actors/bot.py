@@ -11,13 +11,14 @@ from actors.directory import Directory
 from actors.edges.database import DatabaseManager
 from actors.edges.gateway import Gateway
 from actors.edges.state_directory import StateDirectory, StateLock
-from actors.edges.strategy_loader import load_strategy_class, refuse_look_ahead
+from actors.edges.strategy_loader import load_strategy_class
 from actors.edges.system_clock import SystemClock
 from actors.edges.venue_choice import ChosenVenue, reach, release
 from actors.mailbox import Mailbox
+from actors.narration import Line, narrate_prepared
 from actors.runtime import Threads
 from actors.status import headline, snapshot
-from actors.supervisor import SupervisorActor
+from actors.supervisor import SupervisorActor, stop_in_order
 from actors.tracing import Tracer
 from actors.trading_actor import ActorContext
 from config import Config
@@ -93,10 +94,17 @@ class MultiSymbolBot:
         after `cleanup`.
         """
         self._loop = asyncio.get_running_loop()
+        self.config.require_keys_and_consent()
         self.state.create()
         self._lock = self.state.lock()
+        self._control = ControlApi(
+            self.config, self.state, self.status, {"crash": self._crash, "stop": self._ask_stop}
+        )
+        await self._control.listen()  # an occupied port must not be found once orders are out
         strategy_class = load_strategy_class(self.config.STRATEGY)
-        predictors = load_predictors(self.config, self.state)
+        models = load_predictors(self.config, self.state)
+        assembly = Assembly(self.config, strategy_class, models.predictors, self.machines)
+        await asyncio.to_thread(assembly.check_strategy)
         self.address = await asyncio.to_thread(reach, self.config, self.state)
         clock = SystemClock()
         if self.address.line is not None:
@@ -106,37 +114,10 @@ class MultiSymbolBot:
         epoch = await asyncio.to_thread(self._database.begin_epoch, self.address.venue_id)
         self._tracer = Tracer(self.state.traces, epoch)
         self._directory = Directory(epoch=epoch, clock=clock, tracer=self._tracer)
-        self._gateway = Gateway(
-            config=self.config,
-            address=self.address.url,
-            clock=clock,
-            post=self._post_from_gateway,
-            tracer=self._tracer,
-        )
-        self._directory.open(Room.GATEWAY.value, self._gateway)
-        await asyncio.to_thread(self._gateway.start)
-        prepared = await asyncio.to_thread(self._gateway.prepare, tuple(self.config.SYMBOLS))
-        for symbol, instrument in prepared.instruments.items():
-            log.info(
-                f"Symbol {symbol} precision - Qty: {instrument.quantity_decimals}, "
-                f"Price: {instrument.price_decimals}, Min notional: {instrument.min_notional:.1f}"
-            )
-        for symbol, answer in prepared.leverage.items():
-            log.info(f"Leverage set for {symbol}: {answer}")
-        assembly = Assembly(
-            self.config, strategy_class, predictors, prepared.instruments, self.machines
-        )
-        first = assembly.strategy(self.config.SYMBOLS[0])
-        await asyncio.to_thread(refuse_look_ahead, first, self.config.STRATEGY or "default")
+        await self._connect(assembly, clock, models.lines)
         self._start_tree(assembly, epoch)
         await self._until_up()
-        self._control = ControlApi(
-            self.config,
-            self.state,
-            self.status,
-            {"crash": self._crash, "stop": self._ask_stop},
-        )
-        await self._control.start()
+        self._control.publish()
         log.info(f"control API on {self._control.url}, state in {self.state.root}")
         return not self._stopping.is_set()
 
@@ -191,6 +172,32 @@ class MultiSymbolBot:
             directory=self._directory,
         )
 
+    async def _connect(
+        self, assembly: Assembly, clock: SystemClock, lines: tuple[Line, ...]
+    ) -> None:
+        """Start the gateway, prepare the symbols, and say how models and symbols stand."""
+        assert self._directory is not None
+        assert self._tracer is not None
+        assert self.address is not None
+        self._gateway = Gateway(
+            config=self.config,
+            address=self.address.url,
+            clock=clock,
+            post=self._post_from_gateway,
+            tracer=self._tracer,
+        )
+        self._directory.open(Room.GATEWAY.value, self._gateway)
+        await asyncio.to_thread(self._gateway.start)
+        prepared = await asyncio.to_thread(self._gateway.prepare, tuple(self.config.SYMBOLS))
+        assembly.instruments.update(prepared.instruments)
+        told = (
+            line
+            for symbol, instrument in prepared.instruments.items()
+            for line in narrate_prepared(instrument, prepared.leverage[symbol])
+        )
+        for level, module, text in (*lines, *told):
+            logger.bind(module=module).log(level, text)
+
     # ------------------------------------------------------------------ the tree
     def _start_tree(self, assembly: Assembly, epoch: int) -> None:
         assert self._database is not None
@@ -238,20 +245,10 @@ class MultiSymbolBot:
 
     def _stop_tree(self) -> None:
         """Let each room finish what is queued, upstream first; a hung one is left behind."""
-        if self._supervisor is None or self._supervisor_mailbox is None:
+        if self._supervisor is None:
             return
-        self._supervisor_mailbox.finish()
-        self._supervisor_mailbox.reader_gone.wait(_STOP_WITHIN_S)
-        row = list(self._supervisor.children.values())
-        symbols = [c for c in row if c.spec.symbol]
-        singles = [c for c in reversed(row) if not c.spec.symbol]
-        for children in (symbols, *([c] for c in singles)):
-            boxes = [c.mailbox for c in children if c.mailbox is not None and c.state == "up"]
-            for mailbox in boxes:
-                mailbox.finish()
-            for mailbox in boxes:
-                if not mailbox.reader_gone.wait(_STOP_WITHIN_S):
-                    log.warning(f"{mailbox.name} did not stop within {_STOP_WITHIN_S:.0f} s")
+        for name in stop_in_order(self._supervisor, _STOP_WITHIN_S):
+            log.warning(f"{name} did not stop within {_STOP_WITHIN_S:.0f} s")
 
     def _give_up(self, why: str) -> None:
         self.exit_reason = SupervisorGaveUpError(
@@ -276,7 +273,8 @@ class MultiSymbolBot:
             raise ConfigurationError(
                 f"symbol must be one this bot trades ({known}), was {symbol!r}. Fix: choose one."
             )
-        assert self._directory is not None
+        if self._directory is None:
+            raise UnavailableError("the bot is still starting. Fix: try again in some seconds.")
         self._directory.post(m.CrashNow(symbol=symbol), sender="operator", cause=None)
         return {"ok": True, "symbol": symbol}
 

@@ -37,10 +37,16 @@ class ControlApi:
         self._commands = commands
         self._token = config.CONTROL_TOKEN.get_secret_value() or secrets.token_urlsafe(32)
         self._runner: web.AppRunner | None = None
+        self._port = 0
         self.url = ""
 
     async def start(self) -> None:
-        """Listen, and write `control.json`; raises ConfigurationError for an occupied port."""
+        """Listen, and say where."""
+        await self.listen()
+        self.publish()
+
+    async def listen(self) -> None:
+        """Take the port; raises ConfigurationError for an occupied one.  Nobody knows it yet."""
         app = web.Application(middlewares=[self._guard], client_max_size=_BODY_MAX)
         app.router.add_get("/health", self._health)
         app.router.add_get("/snapshot", self._get_snapshot)
@@ -52,14 +58,19 @@ class ControlApi:
         try:
             await site.start()
         except OSError as error:
+            reason = os.strerror(error.errno or 0)
             raise ConfigurationError(
-                f"CONTROL_PORT must be free on {host}, was {port} ({error.strerror}). "
-                "Fix: choose another port, or 0 for any free one."
+                f"CONTROL_HOST and CONTROL_PORT must be free to listen on, were {host} and {port}"
+                f" ({reason}). Fix: choose another CONTROL_PORT, 0 for any free one."
             ) from None
-        bound = self._runner.addresses[0][1]
-        self.url = f"http://{host}:{bound}"
+        self._port = self._runner.addresses[0][1]
+        self.url = f"http://{host}:{self._port}"
+
+    def publish(self) -> None:
+        """Write `control.json`: from now on commands find this bot."""
+        host = self._config.CONTROL_HOST
         self._directory.write_control(
-            ControlAddress(host=host, port=bound, token=self._token, pid=os.getpid())
+            ControlAddress(host=host, port=self._port, token=self._token, pid=os.getpid())
         )
 
     async def stop(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from actors.mailbox import Envelope
 from actors.tracing import Tracer
 from core.clock import Moment
+from core.messages import PlaceOrder, Purpose
 from core.routes import GATEWAY_ROUTES, ROUTES, Room, address
 
 # Ids of one process start here, so that traces of several processes can stand in one folder.
@@ -87,6 +88,8 @@ class Directory:
                 sent_ns=self.clock.wall_ns(),
             )
             self.tracer.sent(envelope)
+            if isinstance(message, PlaceOrder) and message.purpose is Purpose.ENTRY:
+                self.tracer.flush()  # no entry leaves before its causes are written down
             inbox = self._inboxes.get(name)
             if inbox is None:
                 self.bury(envelope, "no such inbox")

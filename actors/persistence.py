@@ -6,12 +6,14 @@ from typing import Any
 from actors.edges.database import DatabaseManager
 from actors.trading_actor import ActorContext, TradingActor
 from core import messages as m
+from core.clock import NS_PER_S
 from core.errors import UnavailableError
 from core.persistence.machine import PersistenceMachine
 from core.routes import ROUTES, Room
 
 # As many as are queued are committed in one durable transaction.
 _BATCH_MAX = 256
+_TELL_AGAIN_NS = 5 * NS_PER_S
 _WRITABLE = tuple(
     t for t, rooms in ROUTES.items() if Room.PERSISTENCE in rooms and t is not m.FetchBook
 )
@@ -22,7 +24,7 @@ class PersistenceActor(TradingActor):
 
     State:  the newest marks, for the positions table; whether the database takes writes.
     In:     everything that is to be kept; FetchBook
-    Out:    IntentRecorded once a journal row is on disk; RecoveredBook; StorageFailed, StorageHealed
+    Out:    IntentRecorded once its row is on disk; RecoveredBook; StorageFailed, StorageHealed
     If it dies: its queue waits for the successor; no entry is sent without its journal row.
     """
 
@@ -36,6 +38,7 @@ class PersistenceActor(TradingActor):
         self._machine = machine
         self._held: list[Any] = []  # writes of a failed commit, made up for by the next
         self._failing = False
+        self._told_wall_ns = 0
 
     def on_receive(self, message: Any) -> None:
         """Take along what else is queued, so that one commit serves all."""
@@ -53,10 +56,9 @@ class PersistenceActor(TradingActor):
         writes = [write for message in batch for write in self._machine.handle(message, now)]
         self._held += writes
         try:
-            self._database.apply(tuple(self._held))
+            self._write()
         except UnavailableError as error:
-            return self._lost(error)
-        self._held.clear()
+            return self._lost(error, now.wall_ns)
         healed = (m.StorageHealed(),) if self._failing else ()
         self._failing = False
         for envelope in envelopes:
@@ -68,11 +70,40 @@ class PersistenceActor(TradingActor):
                 self.emit((recorded,), envelope)  # caused by its own row, not by the batch
         return healed
 
-    def _lost(self, error: UnavailableError) -> Iterable[Any]:
-        """Say once that storage fails: entries stop, protection goes on without it."""
-        if self._failing:
-            return ()
+    def _write(self) -> None:
+        """Commit all that is held in one transaction.
+
+        A row the database will never take (a defect) must not take its neighbours along: they are
+        committed one by one, and its error ends this actor.
+        """
+        try:
+            self._database.apply(tuple(self._held))
+        except UnavailableError:
+            raise
+        except Exception:  # noqa: BLE001 - raised again below, once the others are safe
+            poison: Exception | None = None
+            while self._held:
+                write = self._held.pop(0)
+                try:
+                    self._database.apply((write,))
+                except UnavailableError:
+                    self._held.insert(0, write)
+                    raise
+                except Exception as error:  # noqa: BLE001 - kept, and raised at the end
+                    poison = error
+            if poison is not None:
+                raise poison from None
+        self._held.clear()
+
+    def _lost(self, error: UnavailableError, wall_ns: int) -> Iterable[Any]:
+        """Say that storage fails: entries stop, protection goes on without it.
+
+        Said again every few seconds, because a risk room that restarts has forgotten it.
+        """
         self._failing = True
+        if wall_ns - self._told_wall_ns < _TELL_AGAIN_NS:
+            return ()
+        self._told_wall_ns = wall_ns
         return (m.StorageFailed(reason=str(error)),)
 
     def shut_down(self) -> None:

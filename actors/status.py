@@ -41,6 +41,7 @@ def snapshot(
         "messages": {
             "sent": directory.tracer.sent_count,
             "ended": directory.tracer.ended_count,
+            "trace_failures": directory.tracer.failures,
         },
     }
     for symbol, machine in list(symbols.items()):
@@ -103,7 +104,8 @@ def headline(status: dict[str, Any]) -> str:
     """Return one line for the log: money, slots, and what each symbol waits for."""
     if status["equity"] is None:
         return f"{status['state']}: waiting for the account"
-    head = f"{status['state']} equity {status['equity']:,.2f} USDT, day P&L {status['day_pnl'] or 0:+,.2f}"
+    head = f"{status['state']} equity {status['equity']:,.2f} USDT"
+    head += f", day P&L {status['day_pnl'] or 0:+,.2f}"
     if status["day_limit"]:
         head += f" of -{status['day_limit']:,.2f}"
     if status["state"] == "HALTED":
@@ -117,7 +119,6 @@ def headline(status: dict[str, Any]) -> str:
         elif row["state"] != "up":
             parts.append(f"{symbol} {row['state']}")
         else:
-            parts.append(
-                f"{symbol} flat ({row.get('last_signal') or row.get('last_decision', 'warming up')})"
-            )
+            why = row.get("last_signal") or row.get("last_decision", "warming up")
+            parts.append(f"{symbol} flat ({why})")
     return f"{head} | {', '.join(parts)}"

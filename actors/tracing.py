@@ -28,6 +28,7 @@ from actors.mailbox import Envelope
 from core.routes import Lane
 
 _WRITE_EVERY_S = 0.05
+_FLUSH_PATIENCE_S = 0.02
 _WAITING_MAX = 1_000_000  # lines; more gather only where writing hangs
 
 
@@ -47,6 +48,7 @@ class Tracer:
         self._files_max = files_max
         self._lines: deque[tuple[Any, ...]] = deque()
         self._closing = threading.Event()
+        self._writing = threading.Lock()
         self._file: FileIO | None = None
         self._file_number = 0
         self._written = 0  # bytes in the current file
@@ -69,6 +71,14 @@ class Tracer:
         """Note that a message will not be handled, and why."""
         self._lines.append(("dead", envelope, at_ns, reason))
 
+    def flush(self) -> None:
+        """Write what is queued now, from the caller's thread; gives up if writing hangs."""
+        if self._writing.acquire(timeout=_FLUSH_PATIENCE_S):
+            try:
+                self._write_queued()
+            finally:
+                self._writing.release()
+
     def close(self, timeout_s: float = 5.0) -> None:
         """Write what is queued and stop."""
         self._closing.set()
@@ -78,11 +88,12 @@ class Tracer:
         closing = False
         while not closing:
             closing = self._closing.wait(_WRITE_EVERY_S)
-            self._write_queued()
+            with self._writing:
+                self._write_queued()
         self._close_file()
 
     def _write_queued(self) -> None:
-        """Write what has gathered, file by file; called by the tracer's thread alone."""
+        """Write what has gathered, file by file; the caller holds `_writing`."""
         lines = self._lines
         while len(lines) > _WAITING_MAX:
             lines.popleft()

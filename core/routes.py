@@ -36,6 +36,8 @@ _GATEWAY = (Room.GATEWAY,)
 _SUPERVISOR = (Room.SUPERVISOR,)
 _BOOKS = (Room.RISK, Room.PERSISTENCE)
 
+# What must not overtake money stays on its lane: a book read before the last fill is written, or a
+# reconciliation that arrives before the positions it speaks of, would be a lie.
 # Messages leave a room by this table.  What the gateway tells the feed is passed on by the feed
 # under the same type, so the feed's own inbound types are in GATEWAY_ROUTES below.
 ROUTES: dict[type[Any], tuple[Room, ...]] = {
@@ -110,12 +112,9 @@ _CONTROL = (
     m.Restart,
     m.SymbolQuarantined,
     m.CrashNow,
-    m.FetchBook,
     m.RecoveredBook,
     m.StorageFailed,
     m.StorageHealed,
-    m.ReconcilePending,
-    m.Reconciled,
     m.StreamUp,
     m.StreamDown,
 )

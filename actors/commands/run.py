@@ -15,6 +15,7 @@ from config.settings import secret_names
 
 def run_bot(config: Config, duration_s: float | None) -> int:
     """Run the bot and return the process's exit code; raises TradingError in one line."""
+    config.require_keys_and_consent()  # before anything is made: nothing to clear up
     state = StateDirectory.of(config)
     state.create()
     setup_log(

@@ -31,18 +31,30 @@ def load_strategy_class(class_path: str) -> type[Strategy]:
         sys.path.insert(0, here)
     try:
         found: Any = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # a user's module may raise whatever it likes
         raise ConfigurationError(
             f"STRATEGY must name an importable class as module:Class, was {class_path!r} "
-            f"({error}). Fix: check the names, and run from the folder that holds the module."
-        ) from None
-    return found  # type: ignore[no-any-return]
+            f"({type(error).__name__}: {error}). Fix: check the names, and run from the folder "
+            "that holds the module."
+        ) from error
+    if not (isinstance(found, type) and hasattr(found, "generate_signal")):
+        raise ConfigurationError(
+            f"STRATEGY must name a class with generate_signal(df), {class_path!r} is none. "
+            "Fix: see the README's section on writing a strategy."
+        )
+    return found
 
 
 def refuse_look_ahead(strategy: Strategy, name: str) -> None:
-    """Raise SelfCheckError if past signals change when later bars are cut off."""
-    bars = max(_SAMPLE_BARS, strategy.warmup + 100)
-    violations = check_prefix_invariance(strategy, sample_candles(bars))
+    """Raise SelfCheckError if past signals change when later bars are cut off, or none come."""
+    try:
+        bars = max(_SAMPLE_BARS, strategy.warmup + 100)
+        violations = check_prefix_invariance(strategy, sample_candles(bars))
+    except Exception as error:  # a user's code may raise whatever it likes
+        raise SelfCheckError(
+            f"STRATEGY {name} failed on sample candles ({type(error).__name__}: {error}). "
+            "Fix: have a warmup, and answer (BUY, SELL, CLOSE or None, strength, dict) for any."
+        ) from error
     if violations:
         raise SelfCheckError(
             f"STRATEGY {name} changes its past signals when the future is cut off "

@@ -8,9 +8,12 @@ from actors.edges.embedded_venue import ensure_running, stop_running
 from actors.edges.state_directory import StateDirectory
 from config import Config
 from core.clock import NS_PER_MS
-from core.errors import UnavailableError
+from core.errors import ConfigurationError, UnavailableError
 
 _ANSWER_S = 5.0
+# What the venue's own command line calls its options, and what the settings call them.
+_SAME = (("--port", "VENUE_PORT"), ("--balance", "VENUE_BALANCE"), ("--state", "STATE_DIR"))
+_SAID_BY_VENUE = "embedded venue: error: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,17 +42,20 @@ def reach(config: Config, state: StateDirectory) -> ChosenVenue:
         return ChosenVenue(url="", venue_id=f"binance-{config.VENUE}", ours=False)
     if config.VENUE_URL:
         return _look_at(config.VENUE_URL, ours=False)
-    venue = ensure_running(
-        state.venue,
-        symbols=tuple(config.SYMBOLS),
-        seed=config.VENUE_SEED,
-        speed=config.VENUE_SPEED,
-        balance=config.VENUE_BALANCE,
-        history=config.VENUE_HISTORY,
-        port=config.VENUE_PORT,
-        api_key=config.API_KEY.get_secret_value(),
-        api_secret=config.API_SECRET.get_secret_value(),
-    )
+    try:
+        venue = ensure_running(
+            state.venue,
+            symbols=tuple(config.SYMBOLS),
+            seed=config.VENUE_SEED,
+            speed=config.VENUE_SPEED,
+            balance=config.VENUE_BALANCE,
+            history=config.VENUE_HISTORY,
+            port=config.VENUE_PORT,
+            api_key=config.API_KEY.get_secret_value(),
+            api_secret=config.API_SECRET.get_secret_value(),
+        )
+    except ConfigurationError as error:
+        raise ConfigurationError(_in_settings(str(error))) from None
     return _look_at(venue.url, ours=True)
 
 
@@ -57,6 +63,14 @@ def release(address: ChosenVenue, state: StateDirectory) -> None:
     """Let the bot's own embedded venue save and stop; others go on."""
     if address.ours:
         stop_running(state.venue)
+
+
+def _in_settings(text: str) -> str:
+    """Say what the venue's process said in the names that this bot's user knows."""
+    text = text.removeprefix(_SAID_BY_VENUE)
+    for option, setting in _SAME:
+        text = text.replace(option, setting)
+    return text
 
 
 def _look_at(url: str, *, ours: bool) -> ChosenVenue:

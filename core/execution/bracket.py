@@ -72,6 +72,7 @@ class Bracket:
     legs: dict[Purpose, Leg] = field(default_factory=dict)
     replacements: int = 0  # legs placed again because they ended unasked
     exit_attempt: int = 0
+    cannot_reduce: bool = False  # the venue said of the last exit that there is nothing to reduce
     exit_due_wall_ns: int = 0  # when the next exit may be sent; 0: one is on its way
     queries: int = 0
     not_found: int = 0

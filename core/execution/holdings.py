@@ -38,7 +38,7 @@ class Holdings:
     """All symbols, and which trades are counted already."""
 
     by_symbol: dict[str, Holding] = field(default_factory=dict)
-    newest_trade: dict[str, int] = field(default_factory=dict)
+    fetched_up_to: dict[str, int] = field(default_factory=dict)  # trade ids; the stream has gaps
     _counted: dict[str, dict[int, None]] = field(default_factory=dict)
     _floor: dict[str, int] = field(default_factory=dict)  # all ids up to here are counted
 
@@ -51,12 +51,16 @@ class Holdings:
     ) -> None:
         """Start from what the database holds; trades up to `newest_trade` are in it."""
         self.by_symbol[symbol] = Holding(quantity, entry_price)
-        self.newest_trade[symbol] = self._floor[symbol] = newest_trade
+        self.fetched_up_to[symbol] = self._floor[symbol] = newest_trade
         self._counted[symbol] = {}
 
     def forget(self, symbol: str) -> None:
         """Hold nothing of a symbol any more; its trades stay counted."""
         self.by_symbol[symbol] = Holding()
+
+    def note_fetched(self, symbol: str, trade_id: int) -> None:
+        """Remember that the venue's list of trades was read up to this one."""
+        self.fetched_up_to[symbol] = max(trade_id, self.fetched_up_to.get(symbol, 0))
 
     def count(self, symbol: str, trade_id: int) -> bool:
         """Mark a trade as counted; False if it was counted before.
@@ -67,7 +71,6 @@ class Holdings:
         if trade_id in seen or trade_id <= self._floor.get(symbol, 0):
             return False
         seen[trade_id] = None
-        self.newest_trade[symbol] = max(trade_id, self.newest_trade.get(symbol, 0))
         if len(seen) > _IDS_KEPT:
             for oldest in sorted(seen)[: _IDS_KEPT // 2]:
                 del seen[oldest]

@@ -14,7 +14,7 @@ from core.execution.client_id import purpose_of
 from core.execution.entry import Entries
 from core.execution.holdings import Holdings
 from core.execution.order_life import OrderState, from_venue
-from core.execution.protection import Protection
+from core.execution.protection import CANNOT_REDUCE, Protection
 from core.execution.recovery import Recovery
 from core.execution.settings import ExecutionSettings
 from core.messages import Purpose
@@ -45,7 +45,6 @@ _PRICE_ASK_NS = 250 * NS_PER_MS  # a fill without a price: ask for it
 _PRICE_WAIT_NS = NS_PER_S  # still none: protect from mark
 _SIBLING_WAIT_NS = NS_PER_S  # the venue expires a sibling by itself; then it is cancelled
 _FILL_WAIT_NS = 2 * NS_PER_S  # fills that must exist and were not heard of: take a snapshot
-_CANNOT_REDUCE = -2022
 _OWN_ALGO = (Purpose.STOP, Purpose.TARGET)
 
 
@@ -138,7 +137,7 @@ class ExecutionMachine:
             return (*out, *self._recovery.settle(bracket, now))
         if failure.purpose is Purpose.EXIT:
             out = self._protection.exit_failed(bracket, failure, now)
-            if failure.code == _CANNOT_REDUCE:
+            if failure.code == CANNOT_REDUCE:
                 out += self._recovery.ask(f"{bracket.symbol}: an exit could not reduce", now)
             return out
         return self._entries.failed(bracket, failure, now)

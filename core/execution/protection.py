@@ -19,6 +19,7 @@ Out = tuple[object, ...]
 
 # The venue says the trigger price is behind us already: the market is beyond our stop or target.
 _BEYOND = frozenset({-2021, -4142})
+CANNOT_REDUCE = -2022
 _REFUSALS_MAX = 2
 _REPLACEMENTS_MAX = 10  # of legs that ended unasked; a venue that drops each one protects nothing
 _CANCEL_AGAIN_NS = 2 * NS_PER_S
@@ -189,7 +190,7 @@ class Protection:
         if bracket.flat() or (bracket.quantity == ZERO and bracket.executed == ZERO):
             return ()
         bracket.enter(Phase.CLOSING, now.wall_ns)
-        bracket.exit_due_wall_ns = 0
+        bracket.exit_due_wall_ns, bracket.cannot_reduce = 0, False
         attempt = bracket.exit_attempt
         bracket.exit_attempt += 1
         name = client_id(self._tag, Purpose.EXIT, bracket.proposal_id, attempt)
@@ -208,6 +209,7 @@ class Protection:
 
     def exit_failed(self, bracket: Bracket, failure: m.OrderFailed, now: Moment) -> Out:
         """Plan the next exit: a repeat cannot hurt, a position left open can."""
+        bracket.cannot_reduce = failure.code == CANNOT_REDUCE
         wait_ns = min(_EXIT_BACKOFF_MAX_NS, _EXIT_BACKOFF_NS * 2 ** min(bracket.exit_attempt, 8))
         bracket.exit_due_wall_ns = now.wall_ns + wait_ns
         state = OrderState.UNKNOWN if failure.failure is Failure.UNKNOWN else OrderState.REJECTED
@@ -240,7 +242,9 @@ class Protection:
 
     # ------------------------------------------------------------------ words
     def tell(self, bracket: Bracket, now: Moment) -> Out:
-        """Say what is held, if it differs from what was said last."""
+        """Say what is held, if it was ever something and differs from what was said last."""
+        if not bracket.opened:
+            return ()
         said = (
             bracket.quantity,
             bracket.entry_price,

@@ -92,7 +92,7 @@ class Recovery:
             m.FetchSnapshot(
                 reason=reason,
                 symbols=symbols,
-                trades_after=tuple((s, self._holdings.newest_trade.get(s, 0)) for s in symbols),
+                trades_after=tuple((s, self._holdings.fetched_up_to.get(s, 0)) for s in symbols),
                 unresolved=tuple(
                     (b.symbol, b.entry.client_id)
                     for b in self._brackets.values()
@@ -198,6 +198,7 @@ class Recovery:
         out: list[object] = [snapshot.account]
         touched = dict(self._touched_wall_ns)
         for trade in snapshot.trades:
+            self._holdings.note_fetched(trade.symbol, trade.trade_id)
             booked = self.book_trade(trade, now)
             if booked and self._compared:
                 self._report.append(f"{trade.symbol}: trade {trade.trade_id} was missing, booked")
@@ -208,7 +209,11 @@ class Recovery:
         there = {p.symbol for p in snapshot.positions}
         concerned = sorted({*self._settings.symbols, *held, *there, *self._foreign})
         taken_ns = snapshot.taken_at_wall_ns
-        settled = frozenset(s for s in concerned if self._settled(s, touched.get(s, 0), taken_ns))
+        settled = frozenset(
+            s
+            for s in concerned
+            if touched.get(s, 0) < taken_ns and self._settled(s, s in there, taken_ns)
+        )
         found = reconcile.plan(snapshot, held, self._settings.tag, settled)
         self._foreign_orders = found.foreign_orders
         out += self._forget_foreign(found.actions, settled, now)
@@ -246,13 +251,13 @@ class Recovery:
             orders = self._protection.protect(bracket, bracket.entry_price, now)
         return (*orders, *self.settle(bracket, now))
 
-    def _settled(self, symbol: str, touched_wall_ns: int, taken_wall_ns: int) -> bool:
+    def _settled(self, symbol: str, there: bool, taken_wall_ns: int) -> bool:
         """Tell whether the snapshot speaks of the same moment as our book."""
         bracket = self._brackets.get(symbol)
-        if touched_wall_ns >= taken_wall_ns:
-            return False
         if bracket is None:
             return True
+        if bracket.phase is Phase.CLOSING:  # gone by two sources: no exit can reduce it
+            return bracket.cannot_reduce and not there
         in_flight = any(
             leg.state is LegState.SENT and not leg.asked_gone_wall_ns
             for leg in bracket.legs.values()

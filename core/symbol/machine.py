@@ -14,6 +14,7 @@ SymbolOutput = m.FetchHistory | m.SignalComputed | m.Proposal | m.ExitProposal
 
 # History is asked for again if it has not come after this long.
 _HISTORY_PATIENCE_NS = 5 * NS_PER_S
+_ACTIONS = ("BUY", "SELL", "CLOSE")
 
 
 class CrashOnDemandError(Exception):
@@ -87,10 +88,14 @@ class SymbolMachine:
             return ()  # asked again with the next candle, once patience has run out
         self._buffer = CandleBuffer(self._bars, self._interval_ns // NS_PER_MS)
         for candle in history.candles:
-            self._append(candle)
+            if self._append(candle) is Appended.GAP:  # what lies before a hole is of no use
+                self._buffer = CandleBuffer(self._bars, self._interval_ns // NS_PER_MS)
+                self._append(candle)
         self._waiting_since_ns = None
         pending, self._pending = self._pending, ()
-        return tuple(out for candle in pending for out in self._close(candle, now))
+        outs = [out for candle in pending for out in self._close(candle, now)]
+        # A history that lags behind the stream is not asked for in a circle: patience first.
+        return tuple(out for out in outs if not isinstance(out, m.FetchHistory))
 
     def _close(self, candle: m.Candle, now: Moment) -> tuple[SymbolOutput, ...]:
         if self._waiting_since_ns is not None:
@@ -124,13 +129,14 @@ class SymbolMachine:
     def _decide(self, candle: m.Candle, now: Moment) -> tuple[SymbolOutput, ...]:
         if candle.open_time_ns <= self._decided_ns or len(self._buffer) < self._bars_min:
             return ()
-        signal, strength, _ = self.strategy.generate_signal(self._buffer.frame())
+        said, strength, _ = self.strategy.generate_signal(self._buffer.frame())
+        signal = said if said in _ACTIONS else None
         self._decided_ns = candle.open_time_ns
         close_ns = candle.open_time_ns + self._interval_ns
         assessment: Assessment | None = getattr(self.strategy, "last_assessment", None)
         computed = self._describe(candle, close_ns, signal, strength, assessment)
         self.last_reason = computed.reason
-        if signal not in ("BUY", "SELL", "CLOSE"):
+        if signal is None:
             return (computed,)
         price = self._instrument.price_from_float(candle.close)
         proposal_id = self._proposal_id(close_ns, signal)

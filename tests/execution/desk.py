@@ -11,8 +11,10 @@ from core import messages as m
 from core.clock import NS_PER_MS, NS_PER_S
 from core.execution.client_id import client_id
 from core.execution.machine import ExecutionMachine
+from core.execution.order_life import ENDED, OrderState, may_become
 from core.execution.settings import ExecutionSettings
 from core.messages import Failure, Purpose, Side
+from core.persistence.book import BookedFill, net_positions
 from tests.builders import (
     NOON_NS,
     SYMBOL,
@@ -64,6 +66,7 @@ class Desk:
         self.machine = ExecutionMachine(settings, {s: an_instrument(s) for s in symbols})
         self.at_s = 0.0
         self.said: list[Any] = []
+        self.crashes = 0
 
     def tell(self, message: Any, after_s: float = 0.0) -> tuple[object, ...]:
         """Hand in a message `after_s` after the one before; return what follows."""
@@ -82,6 +85,14 @@ class Desk:
     def heard(self, kind: type[T]) -> list[T]:
         return some(kind, tuple(self.said))
 
+    def crash(self) -> tuple[object, ...]:
+        """Replace the machine by a successor that knows what the database does."""
+        self.machine = type(self)(SYMBOLS).machine
+        self.crashes += 1
+        for symbol in SYMBOLS:
+            self.tell(m.ActorStarted(name=f"symbol/{symbol}", symbol=symbol, generation=1))
+        return self.tell(a_stored_book(self.said))
+
     @property
     def wall_ns(self) -> int:
         return a_moment(self.at_s).wall_ns
@@ -94,6 +105,42 @@ def a_desk(**book: Any) -> Desk:
         desk.tell(m.ActorStarted(name=f"symbol/{symbol}", symbol=symbol, generation=1))
     desk.tell(a_book(**book))
     return desk
+
+
+def a_stored_book(said: list[Any]) -> m.RecoveredBook:
+    """What the database holds after all that was said (`actors/edges/recovery.py`)."""
+    rows: dict[str, tuple[m.Intent, OrderState]] = {}
+    fills: dict[tuple[str, int], BookedFill] = {}
+    for fact in said:
+        match fact:
+            case m.RecordIntent(intent=intent):
+                rows.setdefault(intent.client_id, (intent, OrderState.SENDING))
+            case m.IntentMoved(client_id=name) if name in rows:
+                intent, state = rows[name]
+                if may_become(state, OrderState(fact.state)):
+                    rows[name] = (intent, OrderState(fact.state))
+            case m.FillBooked():
+                fills[fact.symbol, fact.trade_id] = BookedFill(
+                    symbol=fact.symbol,
+                    trade_id=fact.trade_id,
+                    ours=fact.purpose is not None,
+                    side=fact.side,
+                    quantity=fact.quantity,
+                    price=fact.price,
+                )
+    held = {s: p for s, p in net_positions(fills.values()).items() if p.quantity != 0}
+    newest_trade = {
+        s: max(n for t, n in fills if t == s) for s in dict.fromkeys(t for t, _ in fills)
+    }
+    newest = {(i.symbol, i.purpose): name for name, (i, _) in rows.items() if i.symbol in held}
+    return a_book(
+        intents=tuple(
+            row for name, row in rows.items() if row[1] not in ENDED or name in newest.values()
+        ),
+        positions=tuple((s, p.quantity) for s, p in held.items()),
+        entry_prices=tuple((s, p.entry_price) for s, p in held.items()),
+        last_trade_ids=tuple(newest_trade.items()),
+    )
 
 
 def ready() -> Desk:

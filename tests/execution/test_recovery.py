@@ -19,6 +19,7 @@ from tests.execution.desk import (
     TARGET,
     Desk,
     a_desk,
+    a_failure,
     a_snapshot,
     a_trade,
     a_venue_order,
@@ -346,3 +347,36 @@ def test_an_orphan_is_cancelled_and_its_journal_row_closed():
     assert one(m.CancelAlgoOrder, out).client_id == STOP
     out = desk.tell(m.AlgoGone(client_id=STOP, symbol=SYMBOL, detail="cancelled"))
     assert one(m.IntentMoved, out).state == OrderState.CANCELED
+
+
+def test_a_trade_the_stream_lost_is_fetched_even_if_later_ones_were_heard():
+    desk = opened()  # trade 1
+    desk.tell(an_order_event(ENTRY, trade_id=3, fills="1"))
+    desk.tick(60)
+    assert dict(desk.heard(m.FetchSnapshot)[-1].trades_after)[SYMBOL] == 0
+    trades = tuple(a_trade(n, ENTRY, Side.BUY, "1") for n in (1, 2, 3))
+    out = desk.tell(a_snapshot(desk, trades=trades), 0.1)
+    assert one(m.FillBooked, out).trade_id == 2
+    desk.tick(61)
+    assert dict(desk.heard(m.FetchSnapshot)[-1].trades_after)[SYMBOL] == 3
+
+
+def test_a_position_that_no_exit_can_reduce_and_no_snapshot_shows_is_forgotten():
+    desk = protected()
+    desk.tell(m.ExitApproval(symbol=SYMBOL, proposal_id="close-1", reason="CLOSE"))
+    desk.tell(a_failure(EXIT, Purpose.EXIT, code=-2022), 0.1)
+    desk.tell(a_snapshot(desk), 0.1)
+    for name in (STOP, TARGET):
+        desk.tell(m.AlgoGone(client_id=name, symbol=SYMBOL, detail=""))
+    assert is_free(desk)
+
+
+def test_an_entry_that_never_was_a_position_is_never_told_as_one():
+    """Risk would wait for ever for the word that such a symbol is free again."""
+    desk = sent()
+    told = len(desk.heard(m.PositionChanged))
+    desk.tell(an_order_event(ENTRY))
+    desk.tell(an_order_event("web_1", trade_id=9, fills="1"))
+    desk.tell(a_failure(ENTRY, Purpose.ENTRY))
+    assert len(desk.heard(m.PositionChanged)) == told
+    assert is_free(desk)
