@@ -117,9 +117,17 @@ class MultiSymbolBot:
         await self._connect(assembly, clock, models.lines)
         self._start_tree(assembly, epoch)
         await self._until_up()
+        if self._stopping.is_set():
+            return self._asked_to_stop()
         self._control.publish()
         log.info(f"control API on {self._control.url}, state in {self.state.root}")
-        return not self._stopping.is_set()
+        return True
+
+    def _asked_to_stop(self) -> bool:
+        """Return False for a stop that a person asked for; raise what the supervisor gave up on."""
+        if self.exit_reason is not None:
+            raise self.exit_reason
+        return False
 
     async def run(self) -> None:
         """Trade until `stop` is called or the supervisor gives up, with a status line now and then.
@@ -131,8 +139,7 @@ class MultiSymbolBot:
                 await asyncio.wait_for(self._stopping.wait(), _STATUS_EVERY_S)
             except TimeoutError:
                 log.info(headline(self.status()))
-        if self.exit_reason is not None:
-            raise self.exit_reason
+        self._asked_to_stop()
 
     def stop(self) -> None:
         """Ask `run` to return; safe from any thread."""

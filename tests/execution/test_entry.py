@@ -328,3 +328,11 @@ def test_a_fill_that_the_stream_never_tells_is_fetched():
     )
     assert some(m.PositionChanged, out)[-1].quantity == 10
     assert ended(out) == "filled"
+
+
+def test_denials_without_a_snapshot_do_not_prove_absence():
+    desk = unknown()
+    for _ in range(300):
+        for query in some(m.QueryOrder, desk.tick()):
+            desk.tell(found(query.client_id, there=False))
+    assert desk.heard(m.EntryEnded) == []

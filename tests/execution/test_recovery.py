@@ -380,3 +380,16 @@ def test_an_entry_that_never_was_a_position_is_never_told_as_one():
     desk.tell(a_failure(ENTRY, Purpose.ENTRY))
     assert len(desk.heard(m.PositionChanged)) == told
     assert is_free(desk)
+
+
+def test_a_snapshot_that_still_shows_what_was_just_closed_makes_nothing_foreign():
+    desk = protected()
+    old = a_snapshot(desk, positions=(a_venue_position(),), orders=(STOP_ORDER,))
+    for event in (
+        an_order_event(STOP, Side.SELL, trade_id=2, fills="10"),
+        an_algo_event(STOP, "FINISHED"),
+        an_algo_event(TARGET, "EXPIRED"),
+    ):
+        desk.tell(event, 0.1)
+    assert desk.tell(old, 0.1) == (old.account,)
+    assert is_free(desk)

@@ -1,4 +1,4 @@
-"""Whatever cannot be used is refused in one line, with its code, and nothing is left half-started."""
+"""What cannot be used is refused in one line, with its code; nothing is left half-started."""
 
 import fcntl
 import os
@@ -230,19 +230,22 @@ def test_a_second_bot_and_another_ledger_are_refused(world: World) -> None:
     assert first.interrupt() == 0, first.text()
 
     rows = world.rows("SELECT * FROM epochs")
-    first_url = world.url
-    world.start_venue("--seed", "3", "--speed", "60", "--symbols", TWO)
-    assert world.url != first_url
-    other = refused_start(world)
-    is_one_line(other, 64, "DB_FILE", "belongs to the ledger")
+    other = World(world.folder / "other")
+    other.folder.mkdir()
+    try:
+        other.start_venue("--seed", "3", "--speed", "60", "--symbols", TWO)
+        refused = refused_start(world, VENUE_URL=other.url)
+        assert other.ledger()["orders"] == []
+    finally:
+        other.end()
+    is_one_line(refused, 64, "DB_FILE", "belongs to the ledger")
     nothing_is_left(world.state)
     assert [tuple(r) for r in world.rows("SELECT * FROM epochs")] == [tuple(r) for r in rows]
-    assert world.ledger()["orders"] == []
 
 
-def refused_start(world: World) -> Refusal:
-    env = {"STATE_DIR": str(world.state), "VENUE_URL": world.url, "SYMBOLS": TWO}
-    return finished(["--config", "paper.yaml"], world.folder, env)
+def refused_start(world: World, **env: str) -> Refusal:
+    given = {"STATE_DIR": str(world.state), "VENUE_URL": world.url, "SYMBOLS": TWO}
+    return finished(["--config", "paper.yaml"], world.folder, given | env)
 
 
 def test_a_corrupt_model_is_refused_and_the_setting_decides_about_trading(tmp_path: Path) -> None:
