@@ -130,7 +130,7 @@ class Assembly:
             ChildSpec(
                 name=Room.PERSISTENCE.value,
                 actor_class=PersistenceActor,
-                arguments=(database, PersistenceMachine(epoch)),
+                arguments=(database, PersistenceMachine(epoch, self._leverage())),
             ),
             ChildSpec(
                 name=Room.RISK.value,
@@ -168,6 +168,9 @@ class Assembly:
                 " Fix: take one dict of settings in __init__."
             ) from error
         refuse_look_ahead(strategy, name)
+
+    def _leverage(self) -> dict[str, Decimal]:
+        return {s: Decimal(self._config.for_symbol(s).LEVERAGE) for s in self._config.SYMBOLS}
 
     def strategy(self, symbol: str) -> Strategy:
         """Build a symbol's strategy from its effective settings and its model."""

@@ -11,7 +11,7 @@ from core.messages import DayLedger, Intent, Purpose, RecoveredBook, Side, State
 from core.persistence.book import BookedFill, NetPosition, net_positions
 from core.persistence.rows import intent_from_row, state_from_text
 
-_BRACKET = (Purpose.ENTRY, Purpose.STOP, Purpose.TARGET)
+_BRACKET = tuple(Purpose)
 
 
 def read_book(database: Database) -> RecoveredBook:

@@ -24,6 +24,7 @@ _PAGES_MAX = 200
 _ORDERS_PAGE = 1000
 _ONE_BY_ONE_MAX = 3  # from so many unknown orders on, one list of orders is cheaper
 _NAMES_MAX = 20_000
+_ATTEMPTS = 5
 
 
 class OrderNames:
@@ -71,13 +72,34 @@ class Snapshots:
             reason = _first(errors)
         return m.SnapshotFailed(reason=reason)
 
-    async def _fetch(self, wanted: m.FetchSnapshot) -> m.VenueSnapshot:
+    async def _fetch(self, wanted: m.FetchSnapshot) -> m.VenueSnapshot | m.SnapshotFailed:
+        """Fetch until positions and trades speak of the same moment.
+
+        The venue answers one question at a time, and a fill may fall between two answers.  So the
+        positions are asked for again after everything else: unchanged, they hold for all of it.
+        """
+        positions = await self._positions()
+        for _ in range(_ATTEMPTS):
+            snapshot = await self._fetch_rest(wanted, positions)
+            later = await self._positions()
+            if _held(later) == _held(positions):
+                return snapshot
+            positions = later
+        return m.SnapshotFailed(reason="the positions kept changing while they were fetched")
+
+    async def _positions(self) -> tuple[m.VenuePosition, ...]:
+        rows = await self._retrying.read(self._client.futures_position_information)
+        return tuple(_position(row) for row in rows if Decimal(row["positionAmt"]) != 0)
+
+    async def _fetch_rest(
+        self, wanted: m.FetchSnapshot, positions: tuple[m.VenuePosition, ...]
+    ) -> m.VenueSnapshot:
         taken_at_wall_ns = self._clock.wall_ns()
+        asked_at_ns = self._clock.now().venue_ns
         read, client = self._retrying.read, self._client
         after = dict(wanted.trades_after)
         async with asyncio.TaskGroup() as group:
             account = group.create_task(read(lambda: client.futures_account(version=3)))
-            positions = group.create_task(read(client.futures_position_information))
             orders = group.create_task(read(client.futures_get_open_orders))
             algos = group.create_task(read(client.futures_get_open_algo_orders))
             trades = [
@@ -90,10 +112,8 @@ class Snapshots:
             ]
         return m.VenueSnapshot(
             reason=wanted.reason,
-            account=self._account(account.result()),
-            positions=tuple(
-                _position(row) for row in positions.result() if Decimal(row["positionAmt"]) != 0
-            ),
+            account=_account(account.result(), asked_at_ns),
+            positions=positions,
             orders=(*map(_order, orders.result()), *map(_algo_order, algos.result())),
             trades=tuple(
                 sorted(
@@ -103,15 +123,6 @@ class Snapshots:
             ),
             found=tuple(task.result() for task in found),
             taken_at_wall_ns=taken_at_wall_ns,
-        )
-
-    def _account(self, row: dict[str, Any]) -> m.AccountSnapshot:
-        return m.AccountSnapshot(
-            wallet_balance=Decimal(row["totalWalletBalance"]),
-            available_balance=Decimal(row["availableBalance"]),
-            unrealized_pnl=Decimal(row["totalUnrealizedProfit"]),
-            margin=Decimal(row["totalInitialMargin"]),
-            at_ns=self._clock.now().venue_ns,
         )
 
     # ---------------------------------------- trades
@@ -170,6 +181,21 @@ class Snapshots:
             realized_pnl=Decimal(row["realizedPnl"]),
             at_ns=int(row["time"]) * NS_PER_MS,
         )
+
+
+def _held(positions: tuple[m.VenuePosition, ...]) -> dict[str, tuple[Decimal, Decimal]]:
+    """Return what is held and since what price; marks move all the time and do not count."""
+    return {p.symbol: (p.quantity, p.entry_price) for p in positions}
+
+
+def _account(row: dict[str, Any], at_ns: int) -> m.AccountSnapshot:
+    return m.AccountSnapshot(
+        wallet_balance=Decimal(row["totalWalletBalance"]),
+        available_balance=Decimal(row["availableBalance"]),
+        unrealized_pnl=Decimal(row["totalUnrealizedProfit"]),
+        margin=Decimal(row["totalInitialMargin"]),
+        at_ns=at_ns,
+    )
 
 
 def _position(row: dict[str, Any]) -> m.VenuePosition:

@@ -7,6 +7,7 @@ order stays ended.
 """
 
 import json
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import assert_never
 
@@ -60,11 +61,13 @@ class PersistenceMachine:
     """Turns facts into rows.  Keeps the open positions, their newest marks and the epoch's peak.
 
     `epoch` is this process's number from `DatabaseManager.begin_epoch`; it stands in the rows.
+    `leverage` by symbol gives a position's margin; a symbol without one has NULL there.
     The shell answers `FetchBook` itself (it needs the database, not a row).
     """
 
-    def __init__(self, epoch: int) -> None:
+    def __init__(self, epoch: int, leverage: Mapping[str, Decimal] | None = None) -> None:
         self._epoch = epoch
+        self._leverage = dict(leverage or {})
         self._held: dict[str, Held] = {}
         self._marks: dict[str, Decimal] = {}
         self._refreshed_wall_ns: dict[str, int] = {}
@@ -174,11 +177,14 @@ class PersistenceMachine:
             )
         held = Held(message.quantity, message.entry_price)
         mark = self._marks.get(symbol)
+        leverage = self._leverage.get(symbol)
+        cost = abs(message.quantity) * message.entry_price
         values: tuple[tuple[str, Value], ...] = (
             ("symbol", symbol),
             ("side", (m.Side.BUY if message.quantity > 0 else m.Side.SELL).value),
             ("quantity", float(abs(message.quantity))),
             ("entry_price", float(message.entry_price)),
+            ("margin", None if leverage is None else float(cost / leverage)),
             *valuation(held, mark, message.at_ns),
         )
         self._held[symbol] = held

@@ -87,8 +87,8 @@ def test_debug_adds_a_traceback_whose_lines_cannot_pass_for_records(log_file):
 
 def test_libraries_join_from_warning_on(log_file):
     setup_log("INFO", log_file.parent, to_stderr=False)
-    logging.getLogger("websockets.client").info("chatter")
-    logging.getLogger("websockets.client").warning("lost %s", "it")
+    logging.getLogger("some_library.client").info("chatter")
+    logging.getLogger("some_library.client").warning("lost %s", "it")
     (line,) = written(log_file)
     assert line.endswith("[WARNING] websockets.client: lost it")
 
