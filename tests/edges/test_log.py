@@ -90,7 +90,7 @@ def test_libraries_join_from_warning_on(log_file):
     logging.getLogger("some_library.client").info("chatter")
     logging.getLogger("some_library.client").warning("lost %s", "it")
     (line,) = written(log_file)
-    assert line.endswith("[WARNING] websockets.client: lost it")
+    assert line.endswith("[WARNING] some_library.client: lost it")
 
 
 def test_stderr_gets_the_lines_and_stdout_stays_clean():
