@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from actors.edges.embedded_venue import ensure_running, stop_running
 from actors.edges.state_directory import StateDirectory
 from config import Config
-from core.clock import NS_PER_MS
+from core.clock import NS_PER_MS, interval_ns
 from core.errors import ConfigurationError, UnavailableError
 
 _ANSWER_S = 5.0
+_SPARE_BARS = 100  # beyond KLINE_HISTORY, for those that close while the bot starts
 # What the venue's own command line calls its options, and what the settings call them.
 _SAME = (("--port", "VENUE_PORT"), ("--balance", "VENUE_BALANCE"), ("--state", "STATE_DIR"))
 _SAID_BY_VENUE = "embedded venue: error: "
@@ -49,7 +50,7 @@ def reach(config: Config, state: StateDirectory) -> ChosenVenue:
             seed=config.VENUE_SEED,
             speed=config.VENUE_SPEED,
             balance=config.VENUE_BALANCE,
-            history=config.VENUE_HISTORY,
+            history=_history_minutes(config),
             port=config.VENUE_PORT,
             api_key=config.API_KEY.get_secret_value(),
             api_secret=config.API_SECRET.get_secret_value(),
@@ -57,6 +58,12 @@ def reach(config: Config, state: StateDirectory) -> ChosenVenue:
     except ConfigurationError as error:
         raise ConfigurationError(_in_settings(str(error))) from None
     return _look_at(venue.url, ours=True)
+
+
+def _history_minutes(config: Config) -> int:
+    """Return enough minutes for the first decision, whatever the interval."""
+    minutes = interval_ns(config.KLINE_INTERVAL) // interval_ns("1m")
+    return max(config.VENUE_HISTORY, (config.KLINE_HISTORY + _SPARE_BARS) * minutes)
 
 
 def release(address: ChosenVenue, state: StateDirectory) -> None:
