@@ -17,7 +17,7 @@ from actors.edges.venue_choice import ChosenVenue, reach, release
 from actors.mailbox import Mailbox
 from actors.narration import Line, narrate_prepared
 from actors.runtime import Threads
-from actors.status import headline, snapshot
+from actors.status import RejectedFrames, headline, snapshot
 from actors.supervisor import SupervisorActor, stop_in_order
 from actors.tracing import Tracer
 from actors.trading_actor import ActorContext
@@ -57,6 +57,7 @@ class MultiSymbolBot:
         self._supervisor: SupervisorActor | None = None
         self._supervisor_mailbox: Mailbox | None = None
         self._control: ControlApi | None = None
+        self._rejected = RejectedFrames()
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -177,6 +178,7 @@ class MultiSymbolBot:
             risk=self.machines.risk,
             symbols=self.machines.symbols,
             directory=self._directory,
+            rejected=self._rejected,
         )
 
     async def _connect(
@@ -265,6 +267,8 @@ class MultiSymbolBot:
 
     def _post_from_gateway(self, message: Any, cause: Any) -> None:
         assert self._directory is not None
+        if isinstance(message, m.FrameRejected):
+            self._rejected.note(message, self._directory.clock.wall_ns())
         self._directory.post(message, sender=Room.GATEWAY.value, cause=cause)
 
     # ------------------------------------------------------------------ commands

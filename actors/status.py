@@ -4,12 +4,36 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from loguru import logger
+
 from actors.directory import Directory
 from actors.supervisor import SupervisorActor, describe
 from core.clock import NS_PER_DAY, NS_PER_S
-from core.messages import PositionChanged
+from core.messages import FrameRejected, PositionChanged
 from core.risk.machine import RiskMachine
 from core.symbol.machine import SymbolMachine
+
+_SAY_AGAIN_NS = 10 * NS_PER_S
+
+
+class RejectedFrames:
+    """Counts the frames nobody can use, and says so; not for each, there may be thousands."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._said_wall_ns: int | None = None
+
+    def note(self, frame: FrameRejected, wall_ns: int) -> None:
+        """Count one; a line in the log at most every ten seconds."""
+        self.count += 1
+        said_ns = self._said_wall_ns
+        if said_ns is not None and wall_ns - said_ns < _SAY_AGAIN_NS:
+            return
+        self._said_wall_ns = wall_ns
+        logger.bind(module="feed").warning(
+            f"{frame.stream} stream: a frame was dropped, {frame.reason}: {frame.sample}"
+            f" ({self.count} so far)"
+        )
 
 
 def snapshot(
@@ -19,6 +43,7 @@ def snapshot(
     risk: RiskMachine | None,
     symbols: Mapping[str, SymbolMachine],
     directory: Directory,
+    rejected: RejectedFrames,
 ) -> dict[str, Any]:
     """Return the JSON shape of the design's section 3; amounts are floats in the quote asset.
 
@@ -42,6 +67,7 @@ def snapshot(
             "sent": directory.tracer.sent_count,
             "ended": directory.tracer.ended_count,
             "trace_failures": directory.tracer.failures,
+            "rejected_frames": rejected.count,
         },
     }
     for symbol, machine in list(symbols.items()):

@@ -1,6 +1,5 @@
 """What cannot be used is refused in one line, with its code; nothing is left half-started."""
 
-import fcntl
 import os
 import shutil
 import socket
@@ -16,6 +15,7 @@ import pytest
 
 from tests.process.conftest import ROOT, World, eventually
 from tests.process.learned import SYMBOLS, skilled_models
+from tests.process.leftovers import nothing_is_left
 
 pytestmark = pytest.mark.process
 
@@ -166,30 +166,6 @@ def is_one_line(refusal: Refusal, code: int, *words: str) -> None:
         assert secret not in line
 
 
-def nothing_is_left(state: Path) -> None:
-    assert not (state / "control.json").exists()
-    assert not (state / "venue" / "venue.json").exists()
-    assert processes_naming(state) == []
-    lock = state / "bot.lock"
-    if lock.exists():
-        with lock.open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises while anyone holds it
-
-
-def processes_naming(path: Path) -> list[str]:
-    """Return the command lines that name a path, as an embedded venue's names its journal."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and int(entry.name) != os.getpid():
-            try:
-                words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue  # it ended while we looked
-            if str(path) in words:
-                found.append(words)
-    return found
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_refuses_in_one_line(name: str, refusals: dict[str, Future[Refusal]]) -> None:
     case, refusal = CASES[name], refusals[name].result(240)
@@ -256,12 +232,14 @@ def test_a_corrupt_model_is_refused_and_the_setting_decides_about_trading(tmp_pa
             world.folder.mkdir()
             spoil(skilled_models(), world.state / "models")
             world.start_venue("--seed", "3", "--speed", "60", "--symbols", TWO)
-            bots[allowed] = world.start_bot(SYMBOLS=TWO, ALLOW_TECHNICAL_ONLY=allowed)
+            bots[allowed] = world.start_bot(
+                SYMBOLS=TWO, ALLOW_TECHNICAL_ONLY=allowed, MIN_SIGNAL_STRENGTH="0.01"
+            )
         eventually("technical signals trade", lambda: worlds["true"].ledger()["orders"], 90)
         shut = worlds["false"]
         eventually("the bot is up", (shut.state / "control.json").exists, 60)
-        after_ms = shut.ledger()["time"] + 30 * 60_000
-        eventually("half an hour of the venue", past(shut, after_ms), 90)
+        after_ms = shut.ledger()["time"] + 10 * 60_000
+        eventually("ten minutes of the venue", past(shut, after_ms), 60)
         assert shut.ledger()["orders"] == []
         for symbol in SYMBOLS:
             for allowed, says in (("true", "technical signals only"), ("false", "not trading")):

@@ -40,7 +40,7 @@ def raises_in_the_actor(*args, **given):
 {owner}.{method} = {how}
 print("replaced {owner}.{method}", flush=True)
 """
-LONG_ENOUGH = 30  # minutes of the venue; the unbroken bot needs a few
+LONG_ENOUGH = 15  # minutes of the venue; the unbroken bot needs a few
 CODES = (SupervisorGaveUpError.exit_code, SelfCheckError.exit_code)
 TWO = ",".join(SYMBOLS)
 UNBROKEN = "unbroken"
