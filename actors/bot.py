@@ -112,6 +112,8 @@ class MultiSymbolBot:
             venue_ns, wall_ns, speed = self.address.line
             clock.anchor(venue_ns=venue_ns, wall_ns=wall_ns, speed=speed)
         self._database = DatabaseManager(self.state.database, clock=clock.now)
+        await asyncio.to_thread(self._database.initialize_database)
+        await asyncio.to_thread(self._database.rehearse)
         epoch = await asyncio.to_thread(self._database.begin_epoch, self.address.venue_id)
         self._tracer = Tracer(self.state.traces, epoch)
         self._directory = Directory(epoch=epoch, clock=clock, tracer=self._tracer)

@@ -32,7 +32,7 @@ from actors.edges.tables import (
     statement,
 )
 from core.clock import Moment
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, SelfCheckError, TradingError
 from core.messages import RecoveredBook
 from core.persistence.facts import statuses_beyond
 from core.persistence.rows import Operation, Value, Write, utc_text
@@ -40,6 +40,10 @@ from core.persistence.rows import Operation, Value, Write, utc_text
 _OPEN_STATUSES = ("NEW", "PARTIALLY_FILLED")
 _UNIX_DAY_0 = date(1970, 1, 1)
 _STAMP = "%Y-%m-%d %H:%M:%S.%f"
+
+
+class _TakeBackError(Exception):
+    """Ends the rehearsal's transaction without keeping anything."""
 
 
 class DatabaseManager:
@@ -102,6 +106,31 @@ class DatabaseManager:
             )
             self.update_bot_state({"venue_identity": venue_id, "epoch": epoch})
         return epoch
+
+    def rehearse(self) -> None:
+        """Keep one row of each kind and take them back: find out before the first order.
+
+        Raises UnavailableError for storage that fails, SelfCheckError for whatever else goes wrong:
+        a database that cannot keep books must not trade.
+        """
+        order = {"order_id": "rehearsal", "symbol": "-", "side": "BUY", "order_type": "MARKET"}
+        figures = {"quantity": 0.0, "price": 0.0}
+        try:
+            with self._connection.session():
+                self.store_order(order | figures | {"status": "NEW"})
+                trade = {"trade_id": "rehearsal", "order_id": "rehearsal", "symbol": "-"}
+                self.store_trade(trade | figures | {"side": "BUY"})
+                self.snapshot_account({"total_balance": 0.0, "available_balance": 0.0})
+                raise _TakeBackError  # noqa: TRY301 - the way out of a transaction
+        except _TakeBackError:
+            return
+        except TradingError:
+            raise
+        except Exception as error:
+            raise SelfCheckError(
+                f"DB_FILE {self._connection.where} failed its rehearsal of storing an order"
+                f" ({error!r:.200}). Fix: use this program's own version of the database code."
+            ) from error
 
     def recover(self) -> RecoveredBook:
         """Return what risk and execution start from; see `RecoveredBook`."""

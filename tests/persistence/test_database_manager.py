@@ -9,7 +9,7 @@ import pytest
 
 from actors.edges.database import DatabaseManager
 from core import messages as m
-from core.errors import ConfigurationError, UnavailableError
+from core.errors import ConfigurationError, SelfCheckError, UnavailableError
 from core.persistence.machine import PersistenceMachine
 from core.persistence.rows import Operation, Write
 from tests.persistence.builders import (
@@ -322,3 +322,20 @@ def test_several_threads_may_use_one_manager(database):
 def test_an_unknown_kind_of_database_is_refused():
     with pytest.raises(ConfigurationError, match=r"DB_FILE mysql://.*Fix: .*postgresql://"):
         DatabaseManager("mysql://bot@host/db").initialize_database()
+
+
+def test_a_rehearsal_leaves_no_row_behind(database):
+    database.initialize_database()
+    database.rehearse()
+    assert database.get_open_orders() == []
+    assert database.get_daily_pnl() == 0.0
+
+
+def test_a_rehearsal_finds_a_database_that_cannot_keep_orders(database):
+    class Forgetful(type(database)):
+        def store_order(self, order_data):
+            raise KeyError("quantity")
+
+    database.__class__ = Forgetful
+    with pytest.raises(SelfCheckError, match="rehearsal"):
+        database.rehearse()

@@ -23,12 +23,14 @@ def own(rows: list[dict[str, Any]], purpose: Purpose) -> list[dict[str, Any]]:
 
 
 def holds_protected_position(world: World) -> bool:
+    """Tell whether something is held, and all of it has a live stop and a live target."""
     ledger = world.ledger()
     held = {p["symbol"] for p in ledger["positions"] if Decimal(p["positionAmt"])}
-    stops = {
-        a["symbol"] for a in own(ledger["algo_orders"], Purpose.STOP) if a["algoStatus"] == "NEW"
-    }
-    return bool(held & stops)
+    live = [
+        {a["symbol"] for a in own(ledger["algo_orders"], purpose) if a["algoStatus"] == "NEW"}
+        for purpose in (Purpose.STOP, Purpose.TARGET)
+    ]
+    return bool(held) and all(held <= symbols for symbols in live)
 
 
 def exits(world: World) -> int:

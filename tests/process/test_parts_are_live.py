@@ -66,6 +66,7 @@ PARTS = {
     "size-raises": Broken(**RISK, method="calculate_position_size", how="raises"),
     "limit-is-nothing": Broken(**RISK, method="check_open_positions_limit", how="answers_nothing"),
     "commit-raises": Broken(**DATABASE, method="apply", how="raises"),
+    "order-raises": Broken(**DATABASE, method="store_order", how="raises"),
     "prediction-raises": Broken(**PREDICTOR, method="predict", how="raises_in_the_actor"),
 }
 
