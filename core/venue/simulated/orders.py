@@ -14,7 +14,8 @@ from core.venue.simulated.account_view import account_event
 from core.venue.simulated.errors import Rejection
 from core.venue.simulated.events import Outbox
 from core.venue.simulated.ledger import ZERO, AlgoOrder, Ledger, Order
-from core.venue.simulated.quotes import Level, Quotes
+from core.venue.simulated.book import Level
+from core.venue.simulated.quotes import Quotes
 from core.venue.simulated.render import lite_event, order_event
 from core.venue.simulated.tickets import Ticket
 

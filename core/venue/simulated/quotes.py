@@ -11,8 +11,10 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import islice
 from typing import NamedTuple
 
+from core.venue.simulated.book import Level, Wear, seeded_levels
 from core.venue.simulated.instruments import ListedInstrument
 from core.venue.simulated.market import MINUTE_MS, Minute, PriceSource
 
@@ -26,7 +28,6 @@ _E8 = Decimal("0.00000001")
 _WAVE_MS = 420_000
 _WAVE = Decimal("0.00005") / (_WAVE_MS // 4)  # amplitude 0.5 bp over one quarter of the wave
 _CLAMP = Decimal("0.0005")
-_LEVEL_QUOTE = Decimal(24_000)  # mean quote value of a level at the touch
 
 
 class Bar(NamedTuple):
@@ -45,13 +46,6 @@ class Bar(NamedTuple):
     first_trade: int
 
 
-class Level(NamedTuple):
-    """One price level of the book."""
-
-    price: Decimal
-    quantity: Decimal
-
-
 class Point(NamedTuple):
     """One trade print of the price path, as `aggTrades` lists it."""
 
@@ -62,15 +56,6 @@ class Point(NamedTuple):
     buyer_is_maker: bool
 
 
-def scatter(*parts: int) -> int:
-    """Return a well-mixed 32-bit number of the given ones (seedless, stable everywhere)."""
-    mixed = 0x9E3779B97F4A7C15
-    for part in parts:
-        mixed = ((mixed ^ part) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-        mixed ^= mixed >> 29
-    return mixed >> 32
-
-
 class Quotes:
     """The market at `now_ms`; `enter` loads the next minute, the exchange moves the time."""
 
@@ -79,6 +64,7 @@ class Quotes:
         self.instruments: Mapping[str, ListedInstrument] = source.instruments
         self.now_ms = now_ms
         self.ended = False
+        self.wear = Wear()
         self.symbols = source.symbols
         self.rank = {symbol: rank for rank, symbol in enumerate(self.symbols)}
         self._salt = {symbol: zlib.crc32(symbol.encode()) for symbol in self.symbols}
@@ -145,8 +131,9 @@ class Quotes:
         return (mark / (1 + self._premium(symbol))).quantize(_E8, ROUND_HALF_EVEN)
 
     def update_id(self, symbol: str) -> int:
-        """Return a number that grows with every price point of the symbol."""
-        return 1_000_000_000 + self._points[symbol] + self.point(symbol)
+        """Return a number that grows with every price point and own take of the symbol."""
+        numbered = self._points[symbol] + self.point(symbol)
+        return 1_000_000_000 + numbered + self.wear.takes(symbol)
 
     # ------------------------------------------------------------------ funding
     @property
@@ -190,30 +177,35 @@ class Quotes:
         return self.book(symbol, "SELL", 1)[0], self.book(symbol, "BUY", 1)[0]
 
     def book(self, symbol: str, taker_side: str, depth: int) -> list[Level]:
-        """Return the levels a taker of that side would meet, best first.
-
-        A level holds about 24,000 USDT at the touch and more further out; the book is drawn anew at
-        every price point and is not worn down by fills.
-        """
-        instrument = self.instruments[symbol]
-        minute = self.minutes[symbol]
+        """Return the levels a taker of that side would meet, best first (`book.py`)."""
+        instrument, minute = self.instruments[symbol], self.minutes[symbol]
         at = self.point(symbol)
-        moment = self.open_ms + minute.offsets_ms[at]
-        salt = self._salt[symbol]
-        price, tick, step = minute.prices[at], instrument.tick_size, instrument.step_size
+        price, tick = minute.prices[at], instrument.tick_size
         last_is_bid = 1 - minute.taker_buy[at]  # a buyer takes at the ask
         up = taker_side == "BUY"
-        best = price + tick * last_is_bid if up else price - tick * (1 - last_is_bid)
-        levels = []
-        for number in range(depth):
-            level_price = best + tick * number if up else best - tick * number
-            if level_price <= 0:
-                break
-            draw = scatter(salt, moment, number, int(up)) % 1000 + 500
-            value = _LEVEL_QUOTE * draw * (20 + number) / 20_000
-            quantity = (value / level_price // step) * step
-            levels.append(Level(level_price, max(quantity, step)))
-        return levels
+        moment = self.moment(symbol)
+        levels = seeded_levels(
+            best=price + tick * last_is_bid if up else price - tick * (1 - last_is_bid),
+            up=up,
+            tick=tick,
+            step=instrument.step_size,
+            salt=self._salt[symbol],
+            moment=moment,
+            taken=self.wear.taken(symbol, taker_side, moment),
+        )
+        return list(islice(levels, depth))
+
+    def moment(self, symbol: str) -> int:
+        """Return the time in ms of the price point that is valid now."""
+        return self.open_ms + self.minutes[symbol].offsets_ms[self.point(symbol)]
+
+    def previous(self, symbol: str) -> Decimal:
+        """Return the price of the point before the present one; the present one at the start."""
+        at = self.point(symbol)
+        if at:
+            return self.minutes[symbol].prices[at - 1]
+        recent = self._recent[symbol]
+        return recent[-2][1].prices[-1] if len(recent) > 1 else self.last(symbol)
 
     # ------------------------------------------------------------------ candles and prints
     def forming(self, symbol: str) -> Bar:

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from core.venue.simulated.book import Level
 from core.venue.simulated.errors import Rejection
 from core.venue.simulated.exchange import Exchange
 from core.venue.simulated.instruments import exchange_info_symbol
 from core.venue.simulated.klines import INTERVAL_MINUTES, kline_row
 from core.venue.simulated.market import MINUTE_MS
 from core.venue.simulated.params import Params
-from core.venue.simulated.quotes import FUNDING_MS, INTEREST_RATE, Level
+from core.venue.simulated.quotes import FUNDING_MS, INTEREST_RATE
 from core.venue.simulated.render import fixed, price_text, quantity_text
 from core.venue.simulated.tickets import listed_rules
 
