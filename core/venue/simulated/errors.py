@@ -128,6 +128,16 @@ class Rejection(Exception):  # noqa: N818 - the trade's word for a refused reque
         self.message = row.message % detail if "%s" in row.message else row.message
         super().__init__(f"{code}: {self.message}")
 
+    @classmethod
+    def saying(cls, code: int, message: str = "", status: int = 0) -> "Rejection":
+        """Return a refusal in given words, of any code; the table's where they are not given."""
+        known = ERRORS.get(code)
+        refusal = cls(code if known is not None else -1000)
+        refusal.code = code
+        refusal.status = status or refusal.status
+        refusal.message = message or refusal.message
+        return refusal
+
     def body(self) -> dict[str, object]:
         """Return the JSON body of the refusal."""
         return {"code": self.code, "msg": self.message}
