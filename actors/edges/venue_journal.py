@@ -20,10 +20,11 @@ from typing import Any, TextIO
 
 from actors.edges.venue_source import VenueSettings, open_source
 from core.errors import ConfigurationError
+from core.venue.simulated.endpoints import ENDPOINTS
 from core.venue.simulated.errors import Rejection
 from core.venue.simulated.exchange import RULES_VERSION, Exchange
 from core.venue.simulated.params import Params
-from core.venue.simulated.rest import ENDPOINTS, Entry
+from core.venue.simulated.rest import Entry
 
 LOCK_WAIT_S = 5.0
 LOCK_POLL_S = 0.05

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from core.venue.simulated.endpoints import ENDPOINTS
 from core.venue.simulated.events import UserEvent
 from core.venue.simulated.exchange import Exchange
 from core.venue.simulated.instruments import LISTED
 from core.venue.simulated.market import MINUTE_MS, Bars, Minute
 from core.venue.simulated.params import Params
-from core.venue.simulated.rest import ENDPOINTS
 
 START_MS = 1_800_000_000_000 // (8 * 3_600_000) * (8 * 3_600_000)  # a funding hour
 POINTS = 12
