@@ -3,11 +3,16 @@
 `advance` plays the price points of every watched symbol in time order (ties in symbol order), so
 the result does not depend on how the time is sliced.  At a minute's end the candles close, funding
 is paid at its hours, then the next minute opens.  Symbols without a position and without a waiting
-order are not looked at; neither are minutes whose extremes can touch nothing.
+order are not looked at.  Whole minutes are judged by their lows and highs first: as long as those
+can touch nothing, minutes are only counted, and their paths are never made.
 """
 
+from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+
+import numpy as np
 
 from core.venue.simulated.account import Account
 from core.venue.simulated.account_view import AccountView, account_event
@@ -20,7 +25,10 @@ from core.venue.simulated.orders import OrderDesk
 from core.venue.simulated.quotes import FUNDING_MS, MARK_WIGGLE, Quotes
 from core.venue.simulated.render import algo_row, income_row, order_row, trade_row
 
-RULES_VERSION = 1  # raise it when the same requests would give another ledger
+RULES_VERSION = 2  # raise it when the same requests would give another ledger
+SPAN_MAX_MINUTES = 240
+
+Reach = tuple[Decimal, Decimal]  # lowest and highest price of a stretch of time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,20 +80,25 @@ class Exchange:
             quotes.now_ms = min(to_ms, end)
             if quotes.now_ms == end:
                 self._turn(end)
+                self._stride(to_ms)
 
     def _turn(self, end_ms: int) -> None:
         """Close the minute, settle funding, open the next one at its first prices."""
-        bars = self.quotes.leave()
-        self.outbox.add(MinuteClosed(end_ms, bars))
-        if not self.quotes.enter():
+        if not self._close():
             return
         if end_ms % FUNDING_MS == 0:
             self._settle_funding(end_ms)
         self._played_ms = end_ms - 1
         self._play(end_ms)
 
+    def _close(self) -> bool:
+        """Close the minute; False when no other one follows."""
+        quotes = self.quotes
+        self.outbox.add(MinuteClosed(quotes.open_ms + MINUTE_MS, quotes.closed_bars()))
+        return quotes.enter()
+
     def _settle_funding(self, settlement_ms: int) -> None:
-        for symbol in self.quotes.symbols:
+        for symbol in dict.fromkeys(position.symbol for position in self.account.held()):
             rate = self.quotes.funding_rate(symbol, settlement_ms)
             if self.account.settle_funding(symbol, rate):
                 isolated = [symbol] if self.account.settings[symbol].isolated else []
@@ -94,13 +107,61 @@ class Exchange:
                 )
                 self.outbox.user(event)
 
+    def _stride(self, to_ms: int) -> None:
+        """Pass over whole minutes in which nothing can happen, up to the last of them."""
+        quotes = self.quotes
+        for _ in range(self._calm_minutes(to_ms) - 1):
+            self._close()
+            quotes.now_ms = self._played_ms = quotes.open_ms
+
+    def _calm_minutes(self, to_ms: int) -> int:
+        """Return how many minutes from here on can be told to change nothing.
+
+        At most up to the next funding hour.  The span is doubled as long as its extremes touch
+        nothing, so that quiet days take few looks and busy minutes cost one.
+        """
+        quotes = self.quotes
+        most = (min(to_ms, quotes.next_funding_ms) - quotes.open_ms) // MINUTE_MS
+        watched = self._watched()
+        if most <= 1 or not watched:
+            return self._playable(most)
+        most = min(most, SPAN_MAX_MINUTES)
+        lows, highs = {}, {}
+        for symbol in watched:
+            low, high = quotes.source.extremes(symbol, quotes.minute_index, most)
+            lows[symbol] = np.minimum.accumulate(low)
+            highs[symbol] = np.maximum.accumulate(high)
+            most = min(most, len(low))
+        calm, span = 0, 1
+        while calm < most:
+            reach = {
+                symbol: (
+                    Decimal(float(lows[symbol][span - 1])),
+                    Decimal(float(highs[symbol][span - 1])),
+                )
+                for symbol in watched
+            }
+            if self._may_happen(reach, quotes.open_ms, quotes.open_ms + span * MINUTE_MS):
+                break
+            calm, span = span, min(2 * span, most)
+        return calm
+
+    def _playable(self, minutes: int) -> int:
+        quotes = self.quotes
+        if minutes < 1 or quotes.source.plays(quotes.minute_index + minutes - 1):
+            return minutes
+        return 1
+
     def _play(self, upto_ms: int) -> None:
         """Play all price points in (played, upto] of this minute that may change something."""
         after_ms, self._played_ms = self._played_ms, max(self._played_ms, upto_ms)
         if upto_ms <= after_ms:
             return
-        watched = [s for s in self.quotes.symbols if self._is_watched(s)]
-        if not watched or not self._may_happen(watched, after_ms, upto_ms):
+        watched = self._watched()
+        if not watched:
+            return
+        reach = {symbol: self._reach(symbol, after_ms, upto_ms) for symbol in watched}
+        if not self._may_happen(reach, after_ms, upto_ms):
             return
         moments = self._points(watched, after_ms, upto_ms) + self._expiries(after_ms, upto_ms)
         for moment in sorted(moments, key=lambda one: (one.time_ms, one.rank)):
@@ -118,8 +179,11 @@ class Exchange:
         while doomed := self.account.doomed():
             self.orders.liquidate(doomed[0])
 
-    def _is_watched(self, symbol: str) -> bool:
-        return self.ledger.is_watched(symbol) or bool(self.account.positions[symbol].amount)
+    def _watched(self) -> list[str]:
+        """Return the symbols whose prices may change something, in their order."""
+        waiting = {position.symbol: None for position in self.account.held()}
+        waiting |= dict.fromkeys(self.ledger.watched())
+        return sorted(waiting, key=self.quotes.rank.__getitem__)
 
     def _points(self, symbols: list[str], after_ms: int, upto_ms: int) -> list[_Moment]:
         open_ms = self.quotes.open_ms
@@ -138,21 +202,22 @@ class Exchange:
             if after_ms < row.good_till_ms <= upto_ms
         ]
 
-    def _may_happen(self, symbols: list[str], after_ms: int, upto_ms: int) -> bool:
+    def _reach(self, symbol: str, after_ms: int, upto_ms: int) -> Reach:
+        """Return the lowest and highest price from now on, over the points in (after, upto]."""
+        minute, start = self.quotes.minutes[symbol], self.quotes.open_ms
+        first = bisect_right(minute.offsets_ms, after_ms - start)
+        stop = bisect_right(minute.offsets_ms, upto_ms - start)
+        ahead = (self.quotes.last(symbol), *minute.prices[first:stop])
+        return min(ahead), max(ahead)
+
+    def _may_happen(self, reach: Mapping[str, Reach], after_ms: int, upto_ms: int) -> bool:
         """Tell whether any order, date or liquidation lies within the extremes ahead.
 
         An optimisation only: False means that playing every point would change nothing.
         """
-        extremes: dict[str, tuple[Decimal, Decimal]] = {}
-        for symbol in symbols:
-            minute = self.quotes.minutes[symbol]
-            start = self.quotes.open_ms
-            ahead = [self.quotes.last(symbol)]
-            for offset, price in zip(minute.offsets_ms, minute.prices, strict=True):
-                if after_ms < start + offset <= upto_ms:
-                    ahead.append(price)
-            low, high = min(ahead), max(ahead)
-            low, high = low * (1 - MARK_WIGGLE), high * (1 + MARK_WIGGLE)
+        extremes: dict[str, Reach] = {}
+        for symbol, (lowest, highest) in reach.items():
+            low, high = lowest * (1 - MARK_WIGGLE), highest * (1 + MARK_WIGGLE)
             extremes[symbol] = (low, high)
             for algo in self.ledger.open_algos(symbol):
                 if hits_within(algo, low, high):

@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from core.venue.simulated.instruments import ListedInstrument
-from core.venue.simulated.market import MINUTE_MS, Floats
-from core.venue.simulated.quotes import Bar, Quotes
+from core.venue.simulated.market import MINUTE_MS, Bar
+from core.venue.simulated.quotes import Quotes
 from core.venue.simulated.render import fixed, price_text, quantity_text
 
 QUOTE_PLACES = 5
@@ -47,13 +47,31 @@ class Candles:
 
     def __init__(self, quotes: Quotes) -> None:
         self._quotes = quotes
-        self._source = quotes.source
-        self.first_ms = self._source.first_open_ms - self._source.history_minutes * MINUTE_MS
+        self._origin_ms = quotes.source.first_open_ms
+        self.first_ms = self._origin_ms - quotes.source.history_minutes * MINUTE_MS
+        # by symbol and interval: a candle's open time, the minute it has been gathered up to, it
+        self._gathered: dict[tuple[str, str], tuple[int, int, Bar | None]] = {}
 
     def latest(self, symbol: str, interval: str) -> Bar:
-        """Return the candle that is open now."""
-        start = open_of(interval, self._quotes.now_ms)
-        return self.range(symbol, interval, start, self._quotes.now_ms, 1)[-1]
+        """Return the candle that is open now; one that began before the history has its rest."""
+        forming = self._quotes.forming(symbol)
+        start = open_of(interval, forming.open_ms)
+        if start == forming.open_ms:
+            return forming
+        closed = self._closed_part(symbol, interval, start)
+        return _merged(start, [forming] if closed is None else [closed, forming])
+
+    def _closed_part(self, symbol: str, interval: str, start: int) -> Bar | None:
+        """Return the closed minutes of the open candle as one, going on from the last look."""
+        present = self._quotes.minute_index
+        kept, index, part = self._gathered.get((symbol, interval), (0, 0, None))
+        if kept != start:
+            index, part = (max(start, self.first_ms) - self._origin_ms) // MINUTE_MS, None
+        minutes = [] if part is None else [part]
+        minutes += [self._quotes.closed(symbol, at) for at in range(index, present)]
+        part = _merged(start, minutes) if minutes else None
+        self._gathered[symbol, interval] = (start, present, part)
+        return part
 
     def closed_at(self, symbol: str, interval: str, last: Bar) -> Bar | None:
         """Return the candle that ended with the minute `last`, or None when it goes on."""
@@ -93,36 +111,13 @@ class Candles:
     def _minutes(self, symbol: str, first_ms: int, last_ms: int) -> list[Bar]:
         """Return minute candles opening within [first, last], the open one included."""
         quotes = self._quotes
-        origin = self._source.first_open_ms
-        index = (first_ms - origin) // MINUTE_MS
+        index = (first_ms - self._origin_ms) // MINUTE_MS
         closed_ms = quotes.open_ms - 1 + (MINUTE_MS if quotes.ended else 0)
         count = (min(last_ms, closed_ms) - first_ms) // MINUTE_MS + 1
-        found: list[Bar] = []
-        if count > 0:
-            bars = self._source.bars(symbol, index, count)
-            rules = quotes.instruments[symbol]
-            places, parts = rules.price_precision, rules.quantity_precision
-            columns = zip(
-                bars.open_ms.tolist(),
-                _decimals(bars.open, places),
-                _decimals(bars.high, places),
-                _decimals(bars.low, places),
-                _decimals(bars.close, places),
-                _decimals(bars.volume, parts),
-                _decimals(bars.quote_volume, QUOTE_PLACES),
-                bars.trades.tolist(),
-                _decimals(bars.taker_buy_volume, parts),
-                _decimals(bars.taker_buy_quote, QUOTE_PLACES),
-                strict=True,
-            )
-            found = [Bar._make((*column, 0)) for column in columns]
+        found = [quotes.closed(symbol, index + at) for at in range(count)]
         if last_ms >= quotes.open_ms and not quotes.ended:
             found.append(quotes.forming(symbol))
         return found
-
-
-def _decimals(values: Floats, places: int) -> list[Decimal]:
-    return [Decimal(f"{value:.{places}f}") for value in values.tolist()]
 
 
 def _grouped(interval: str, minutes: list[Bar]) -> Iterator[Bar]:
@@ -152,7 +147,7 @@ def _merged(open_ms: int, minutes: list[Bar]) -> Bar:
         trades=sum(bar.trades for bar in minutes),
         taker_volume=sum((bar.taker_volume for bar in minutes), zero),
         taker_quote=sum((bar.taker_quote for bar in minutes), zero),
-        first_trade=max(0, minutes[-1].first_trade - sum(b.trades for b in minutes[:-1])),
+        first_trade=minutes[0].first_trade,
     )
 
 

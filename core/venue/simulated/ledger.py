@@ -368,9 +368,10 @@ class Ledger:
         """Return waiting conditional orders, oldest first."""
         return _flat(self._open_algos, symbol)
 
-    def is_watched(self, symbol: str) -> bool:
-        """Tell whether an order of any kind waits for this symbol's price."""
-        return bool(self._open_orders.get(symbol)) or bool(self._open_algos.get(symbol))
+    def watched(self) -> list[str]:
+        """Return the symbols for whose price an order of any kind waits."""
+        waiting = {symbol: None for symbol, rows in self._open_orders.items() if rows}
+        return list(waiting | {symbol: None for symbol, rows in self._open_algos.items() if rows})
 
     def trades_of(self, symbol: str) -> list[Trade]:
         """Return the fills of a symbol, oldest first."""
