@@ -10,17 +10,19 @@ import contextlib
 import hmac
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 from aiohttp import web
 
+from actors.edges import venue_ws_api
 from actors.edges.venue_journal import Journal, World
-from actors.edges.venue_sockets import Sockets, connection_for
+from actors.edges.venue_sockets import Sockets
+from actors.edges.venue_wire import WireRules
 from core.venue.simulated.clock import AffineClock
 from core.venue.simulated.events import MinuteClosed
-from core.venue.simulated.rest import Door, Request
+from core.venue.simulated.rest import Door, Request, Response
 from core.venue.simulated.streams import Publisher
 
 STEP_S = 0.025
@@ -50,6 +52,7 @@ class ServerSettings:
     enforce_limits: bool = False
     idle_s: float = 0.0
     token: str = ""  # what POST /sim/stop must bear; empty: no such request is served
+    wires: WireRules = field(default_factory=WireRules)
 
 
 class VenueServer:
@@ -83,7 +86,13 @@ class VenueServer:
             enforce_limits=settings.enforce_limits,
         )
         self._publisher = Publisher(self._exchange)
-        self._sockets = Sockets()
+        self._sockets = Sockets(settings.wires)
+        self._desk = venue_ws_api.Desk(
+            handle=self._answer,
+            wall_ms=wall_ms,
+            venue_ms=lambda: self._exchange.now_ms,
+            greet=self._door.greet,
+        )
         self._last_tick = self._last_mark = self._last_contact = now
         self._said_end = False
         self.stopped = asyncio.Event()
@@ -155,8 +164,10 @@ class VenueServer:
                 self._publisher.watch(self._sockets.wanted())
                 for name, payload in self._publisher.closed(event):
                     self._sockets.publish(name, payload)
-            elif key:
-                self._sockets.publish_user(key, event.payload)
+            else:
+                self._publisher.heard(event.payload)
+                if key:
+                    self._sockets.publish_user(key, event.payload)
         if self._exchange.ended and not self._said_end:
             self._said_end = True
             self._say("the recorded data is at its end: prices and venue time stand still from now")
@@ -177,12 +188,13 @@ class VenueServer:
     async def _any(self, request: web.Request) -> web.StreamResponse:
         self._last_contact = now = wall_ms()
         if request.headers.get("Upgrade", "").lower() == "websocket":
-            connection = connection_for(request)
+            if request.path == venue_ws_api.PATH:
+                return await venue_ws_api.serve(request, self._sockets, self._desk)
+            connection = self._sockets.connection_for(request)
             if connection is not None:
                 return await self._sockets.serve(request, connection)
         body = (await request.read()).decode("utf-8", "replace") if request.can_read_body else ""
-        self._tick(now)
-        response = self._door.handle(
+        response = await self._answer(
             Request(
                 method=request.method,
                 path=request.rel_url.raw_path,
@@ -193,10 +205,17 @@ class VenueServer:
                 wall_ms=now,
             )
         )
+        return _json(response.body, response.status, response.headers)
+
+    async def _answer(self, request: Request) -> Response:
+        """Put a request to the door, whichever way it came, and tell what it has caused."""
+        self._last_contact = request.wall_ms
+        self._tick(request.wall_ms)
+        response = self._door.handle(request)
         if response.entry is not None and self._journal is not None:
             self._journal.request(response.entry)
-        self._deliver(now)
-        return _json(response.body, response.status, response.headers)
+        self._deliver(request.wall_ms)
+        return response
 
     # ------------------------------------------------------------------ the simulation itself
     async def _ledger(self, _request: web.Request) -> web.Response:

@@ -144,7 +144,7 @@ class Door:
             raise Rejection(-1021, reason)
 
     def _entry(self, request: Request, fields: dict[str, str]) -> Entry:
-        protocol = {"signature", "timestamp", "recvWindow"}
+        protocol = {"signature", "timestamp", "recvWindow", "apiKey"}
         params = {name: value for name, value in fields.items() if name not in protocol}
         return Entry(
             at_ms=self.exchange.now_ms, method=request.method, path=request.path, params=params
@@ -157,6 +157,11 @@ class Door:
             return {"listenKey": self.listen_keys.extend(request.wall_ms)}
         self.listen_keys.close()
         return {}
+
+    def greet(self, request: Request, weight: int) -> Response | None:
+        """Charge for a WS-API handshake; return what it is turned away with, if it is."""
+        verdict = self._limits.charge_weight(request.address, request.wall_ms, weight)
+        return None if verdict is None else self._turned_away(request, verdict)
 
     def _turned_away(self, request: Request, verdict: Verdict) -> Response:
         headers = self._limits.headers(request.address, request.wall_ms, orders=False)
