@@ -42,6 +42,9 @@ class Outbox:
         """Add any event."""
         self._events.append(event)
 
+    def __len__(self) -> int:
+        return len(self._events)
+
     def take(self) -> list[Event]:
         """Return and forget what has gathered."""
         taken, self._events = self._events, []

@@ -27,13 +27,14 @@ from core.venue.simulated.render import algo_row, income_row, order_row, trade_r
 
 RULES_VERSION = 2  # raise it when the same requests would give another ledger
 SPAN_MAX_MINUTES = 240
+LAST = 1 << 31  # a rank behind all others
 
 Reach = tuple[Decimal, Decimal]  # lowest and highest price of a stretch of time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Moment:
-    """Something that is due inside a minute; ordered by time, then rank."""
+    """Something that may be due inside a minute; ordered by time, then rank."""
 
     time_ms: int
     rank: int
@@ -129,19 +130,17 @@ class Exchange:
         lows, highs = {}, {}
         for symbol in watched:
             low, high = quotes.source.extremes(symbol, quotes.minute_index, most)
-            lows[symbol] = np.minimum.accumulate(low)
-            highs[symbol] = np.maximum.accumulate(high)
+            lows[symbol] = np.minimum.accumulate(low).tolist()
+            highs[symbol] = np.maximum.accumulate(high).tolist()
             most = min(most, len(low))
+        dates = [moment.time_ms for moment in self._expiries(quotes.open_ms, to_ms)]
+        if dates:
+            most = min(most, (min(dates) - quotes.open_ms) // MINUTE_MS)
         calm, span = 0, 1
         while calm < most:
-            reach = {
-                symbol: (
-                    Decimal(float(lows[symbol][span - 1])),
-                    Decimal(float(highs[symbol][span - 1])),
-                )
-                for symbol in watched
-            }
-            if self._may_happen(reach, quotes.open_ms, quotes.open_ms + span * MINUTE_MS):
+            last = span - 1
+            reach = {s: (Decimal(lows[s][last]), Decimal(highs[s][last])) for s in watched}
+            if self._touched(reach):
                 break
             calm, span = span, min(2 * span, most)
         return calm
@@ -158,20 +157,30 @@ class Exchange:
         if upto_ms <= after_ms:
             return
         watched = self._watched()
-        if not watched:
-            return
-        reach = {symbol: self._reach(symbol, after_ms, upto_ms) for symbol in watched}
-        if not self._may_happen(reach, after_ms, upto_ms):
-            return
-        moments = self._points(watched, after_ms, upto_ms) + self._expiries(after_ms, upto_ms)
-        for moment in sorted(moments, key=lambda one: (one.time_ms, one.rank)):
-            self.quotes.now_ms = max(self.quotes.now_ms, moment.time_ms)
-            if isinstance(moment.ends, Order):
-                self.orders.expire_due(moment.ends)
-            elif moment.ends is not None:
-                self.algos.expire_due(moment.ends)
+        place = (after_ms, LAST)
+        while watched and (moments := self._moments(watched, place, upto_ms)):
+            for moment in moments:
+                place = (moment.time_ms, moment.rank)
+                if self._happened(moment):
+                    break  # what may happen next is another question now
             else:
-                self._at_point(moment.symbol)
+                return
+
+    def _happened(self, moment: _Moment) -> bool:
+        """Bring one moment about; True when it has changed anything."""
+        told = len(self.outbox)
+        self.quotes.now_ms = max(self.quotes.now_ms, moment.time_ms)
+        if isinstance(moment.ends, Order):
+            self.orders.expire_due(moment.ends)
+        elif moment.ends is not None:
+            self.algos.expire_due(moment.ends)
+        else:
+            self._at_point(moment.symbol)
+        return len(self.outbox) > told
+
+    def react(self, symbol: str) -> None:
+        """Let orders and positions meet a price that has changed at this moment."""
+        self._at_point(symbol)
 
     def _at_point(self, symbol: str) -> None:
         self.algos.match(symbol)
@@ -185,21 +194,25 @@ class Exchange:
         waiting |= dict.fromkeys(self.ledger.watched())
         return sorted(waiting, key=self.quotes.rank.__getitem__)
 
-    def _points(self, symbols: list[str], after_ms: int, upto_ms: int) -> list[_Moment]:
-        open_ms = self.quotes.open_ms
-        return [
-            _Moment(time_ms=open_ms + offset, rank=self.quotes.rank[symbol], symbol=symbol)
-            for symbol in symbols
-            for offset in self.quotes.minutes[symbol].offsets_ms
-            if after_ms < open_ms + offset <= upto_ms
-        ]
+    def _moments(self, watched: list[str], place: tuple[int, int], upto_ms: int) -> list[_Moment]:
+        """Return what may happen after a place in time and up to another time, in order."""
+        after_ms = place[0]
+        reach = {symbol: self._reach(symbol, after_ms, upto_ms) for symbol in watched}
+        open_ms, rank = self.quotes.open_ms, self.quotes.rank
+        moments = self._expiries(after_ms, upto_ms)
+        for symbol in self._touched(reach):
+            for offset in self.quotes.minutes[symbol].offsets_ms:
+                at = (open_ms + offset, rank[symbol])
+                if at > place and at[0] <= upto_ms:
+                    moments.append(_Moment(time_ms=at[0], rank=at[1], symbol=symbol))
+        return sorted(moments, key=lambda one: (one.time_ms, one.rank))
 
     def _expiries(self, after_ms: int, upto_ms: int) -> list[_Moment]:
         rows: list[Order | AlgoOrder] = [*self.ledger.open_orders(), *self.ledger.open_algos()]
         return [
             _Moment(time_ms=row.good_till_ms, rank=-1, symbol=row.symbol, ends=row)
             for row in rows
-            if after_ms < row.good_till_ms <= upto_ms
+            if after_ms <= row.good_till_ms <= upto_ms  # what has ended is open no more
         ]
 
     def _reach(self, symbol: str, after_ms: int, upto_ms: int) -> Reach:
@@ -210,25 +223,25 @@ class Exchange:
         ahead = (self.quotes.last(symbol), *minute.prices[first:stop])
         return min(ahead), max(ahead)
 
-    def _may_happen(self, reach: Mapping[str, Reach], after_ms: int, upto_ms: int) -> bool:
-        """Tell whether any order, date or liquidation lies within the extremes ahead.
+    def _touched(self, reach: Mapping[str, Reach]) -> list[str]:
+        """Return the symbols whose prices, as far as they reach, may change something.
 
-        An optimisation only: False means that playing every point would change nothing.
+        All of them where a liquidation may be near, for then every price counts.
         """
-        extremes: dict[str, Reach] = {}
-        for symbol, (lowest, highest) in reach.items():
-            low, high = lowest * (1 - MARK_WIGGLE), highest * (1 + MARK_WIGGLE)
-            extremes[symbol] = (low, high)
-            for algo in self.ledger.open_algos(symbol):
-                if hits_within(algo, low, high):
-                    return True
-            for order in self.ledger.open_orders(symbol):
-                touched = low <= order.price if order.sign > 0 else high >= order.price
-                if touched:
-                    return True
-        if self._expiries(after_ms, upto_ms):
-            return True
-        return self.account.can_be_doomed(extremes)
+        marks = {
+            symbol: (low * (1 - MARK_WIGGLE), high * (1 + MARK_WIGGLE))
+            for symbol, (low, high) in reach.items()
+        }
+        if self.account.can_be_doomed(marks):
+            return list(reach)
+        return [symbol for symbol, (low, high) in marks.items() if self._meets(symbol, low, high)]
+
+    def _meets(self, symbol: str, low: Decimal, high: Decimal) -> bool:
+        """Tell whether a price or mark within the two may fill or trigger an order."""
+        return any(hits_within(algo, low, high) for algo in self.ledger.open_algos(symbol)) or any(
+            low <= order.price if order.sign > 0 else high >= order.price
+            for order in self.ledger.open_orders(symbol)
+        )
 
     # ------------------------------------------------------------------ the book of record
     def dump(self) -> dict[str, object]:

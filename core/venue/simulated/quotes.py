@@ -85,6 +85,8 @@ class Quotes:
         self.now_ms = now_ms
         self.ended = False
         self.wear = Wear()
+        self.statuses: dict[str, str] = {}  # of symbols that are not TRADING
+        self.hidden: dict[str, None] = {}  # symbols that exchangeInfo leaves out
         self.symbols = source.symbols
         self.rank = {symbol: rank for rank, symbol in enumerate(self.symbols)}
         self._salt = {symbol: zlib.crc32(symbol.encode()) for symbol in self.symbols}
@@ -118,6 +120,12 @@ class Quotes:
         """Look at the present minute anew: its source has changed it."""
         self.minutes.pop(symbol, None)
 
+    def look_again(self, source: PriceSource) -> None:
+        """Take prices and rules from a source that has been changed from now on."""
+        self.source = source
+        self.instruments = source.instruments
+        self.minutes.clear()
+
     def _minute(self, symbol: str) -> Minute:
         return self.source.minute(symbol, self.minute_index)
 
@@ -135,10 +143,12 @@ class Quotes:
         """Return the mark price: within half a basis point of the last price, on a slow wave."""
         minute = self.minutes[symbol]
         at = self.point(symbol)
-        time_ms = self.open_ms + minute.offsets_ms[at]
+        return self.mark_of(symbol, minute.prices[at], self.open_ms + minute.offsets_ms[at])
+
+    def mark_of(self, symbol: str, price: Decimal, time_ms: int) -> Decimal:
+        """Return the mark price that goes with a trade price of a time."""
         phase = (time_ms + self._salt[symbol]) % _WAVE_MS
         wave = abs(phase - _WAVE_MS // 2) - _WAVE_MS // 4
-        price = minute.prices[at]
         return (price + price * wave * _WAVE).quantize(_E8, ROUND_HALF_EVEN)
 
     def index(self, symbol: str) -> Decimal:
