@@ -5,9 +5,10 @@ answered with `null`.  Errors are the documented objects: 0 unknown property, 1 
 request, 3 invalid JSON.
 """
 
-import json
 from collections.abc import Iterable
 from typing import Any
+
+import orjson
 
 Json = dict[str, Any]
 
@@ -36,12 +37,10 @@ class Subscriptions:
     def answer(self, text: str) -> Json:
         """Carry out a control frame and return what it is answered with; never raises."""
         try:
-            frame = json.loads(text)
-        except json.JSONDecodeError as error:
+            frame = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
             at = f"line {error.lineno} column {error.colno}"
             return {"code": 3, "msg": f"Invalid JSON: expected value at {at}"}
-        except (ValueError, RecursionError):  # a number or a nesting beyond all bounds
-            return {"code": 3, "msg": "Invalid JSON: recursion limit exceeded"}
         number = frame.get("id") if isinstance(frame, dict) else None
         try:
             return {"result": self._carry_out(frame), "id": _checked_id(number)}
@@ -58,7 +57,7 @@ class Subscriptions:
         if method is None:
             raise _RefusedError(2, "Invalid request: missing field `method`")
         if method not in METHODS:
-            shown = method if isinstance(method, str) else json.dumps(method)
+            shown = method if isinstance(method, str) else type(method).__name__
             wanted = ", ".join(f"`{name}`" for name in METHODS)
             raise _RefusedError(
                 2, f"Invalid request: unknown variant `{shown[:64]}`, expected one of {wanted}"

@@ -5,11 +5,12 @@ ledger, errors, signatures and limits are those of REST.  A WS-API signature cov
 but itself, sorted by name and joined as `k=v&…`; that text is the request's query string.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote_plus
+
+import orjson
 
 from core.venue.simulated.errors import Rejection
 from core.venue.simulated.limits import ORDERS_MINUTE_MAX, ORDERS_TEN_SECONDS_MAX, WEIGHT_MAX
@@ -132,8 +133,8 @@ def _error(response: Response) -> Json:
 
 def _frame(text: str) -> Json:
     try:
-        frame = json.loads(text, parse_float=str, parse_constant=str)
-    except (ValueError, RecursionError):
+        frame = orjson.loads(text)
+    except orjson.JSONDecodeError:
         raise Rejection(-1130, "request") from None
     if not isinstance(frame, dict):
         raise Rejection(-1130, "request")
@@ -179,7 +180,7 @@ def _text(name: str, value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return value
-    if isinstance(value, int) and abs(value) < 1 << 63:
+    if isinstance(value, int | float):
         return str(value)
     raise Rejection(-1102, name)
 
