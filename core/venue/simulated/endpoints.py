@@ -9,8 +9,11 @@ from enum import Enum
 from typing import Any
 
 from core.venue.simulated import rest_account as account
+from core.venue.simulated import rest_data as data
+from core.venue.simulated import rest_klines as klines
 from core.venue.simulated import rest_market as market
 from core.venue.simulated import rest_trade as trade
+from core.venue.simulated import rest_wallet as wallet
 from core.venue.simulated.exchange import Exchange
 from core.venue.simulated.params import Params
 
@@ -33,7 +36,8 @@ class Endpoint:
     handler: Handler
     security: Security = Security.NONE
     weight: Weight = 1
-    orders: int = 0
+    orders: tuple[int, int] = (0, 0)  # counted in ten seconds, in a minute
+    pooled: bool = False  # of the funding endpoints' own pool
 
 
 def _per_symbol(with_symbol: int, without: int) -> Callable[[Params], int]:
@@ -54,7 +58,7 @@ _DEPTH = _by_limit(500, (50, 2), (100, 5), (500, 10), (1000, 20))
 _SIGNED = Security.SIGNED
 
 
-def _signed(handler: Handler, weight: Weight = 1, orders: int = 0) -> Endpoint:
+def _signed(handler: Handler, weight: Weight = 1, orders: tuple[int, int] = (0, 0)) -> Endpoint:
     return Endpoint(handler, _SIGNED, weight, orders)
 
 
@@ -65,11 +69,14 @@ ENDPOINTS: dict[tuple[str, str], Endpoint] = {
     ("GET", "/api/v3/ping"): Endpoint(market.ping),
     ("GET", "/api/v3/time"): Endpoint(market.time),
     ("GET", "/fapi/v1/exchangeInfo"): Endpoint(market.exchange_info),
-    ("GET", "/fapi/v1/klines"): Endpoint(market.klines, weight=_KLINES),
-    ("GET", "/fapi/v1/continuousKlines"): Endpoint(market.continuous_klines, weight=_KLINES),
+    ("GET", "/fapi/v1/klines"): Endpoint(klines.klines, weight=_KLINES),
+    ("GET", "/fapi/v1/continuousKlines"): Endpoint(klines.continuous_klines, weight=_KLINES),
+    ("GET", "/fapi/v1/markPriceKlines"): Endpoint(klines.mark_price_klines, weight=_KLINES),
+    ("GET", "/fapi/v1/indexPriceKlines"): Endpoint(klines.index_price_klines, weight=_KLINES),
+    ("GET", "/fapi/v1/premiumIndexKlines"): Endpoint(klines.premium_index_klines, weight=_KLINES),
     ("GET", "/fapi/v1/premiumIndex"): Endpoint(market.premium_index, weight=_per_symbol(1, 10)),
-    ("GET", "/fapi/v1/fundingRate"): Endpoint(market.funding_rate, weight=0),
-    ("GET", "/fapi/v1/fundingInfo"): Endpoint(market.funding_info, weight=0),
+    ("GET", "/fapi/v1/fundingRate"): Endpoint(market.funding_rate, weight=0, pooled=True),
+    ("GET", "/fapi/v1/fundingInfo"): Endpoint(market.funding_info, weight=0, pooled=True),
     ("GET", "/fapi/v1/ticker/price"): Endpoint(market.ticker_price, weight=_per_symbol(1, 2)),
     ("GET", "/fapi/v2/ticker/price"): Endpoint(market.ticker_price, weight=_per_symbol(1, 2)),
     ("GET", "/fapi/v1/ticker/bookTicker"): Endpoint(market.book_ticker, weight=_per_symbol(2, 5)),
@@ -77,7 +84,31 @@ ENDPOINTS: dict[tuple[str, str], Endpoint] = {
     ("GET", "/fapi/v1/depth"): Endpoint(market.depth, weight=_DEPTH),
     ("GET", "/fapi/v1/aggTrades"): Endpoint(market.agg_trades, weight=20),
     ("GET", "/fapi/v1/trades"): Endpoint(market.trades, weight=5),
+    ("GET", "/fapi/v1/historicalTrades"): Endpoint(market.old_trades, Security.KEY, 200),
     ("GET", "/fapi/v1/openInterest"): Endpoint(market.open_interest),
+    ("GET", "/fapi/v1/rpiDepth"): Endpoint(market.depth, weight=20),
+    ("GET", "/fapi/v1/constituents"): Endpoint(data.constituents, weight=2),
+    ("GET", "/fapi/v1/indexInfo"): Endpoint(data.composite_index),
+    ("GET", "/fapi/v1/assetIndex"): Endpoint(data.asset_index, weight=_per_symbol(1, 10)),
+    ("GET", "/fapi/v1/insuranceBalance"): Endpoint(data.insurance_fund),
+    ("GET", "/fapi/v1/symbolAdlRisk"): Endpoint(data.adl_risk),
+    # --- statistics: no weight of this pool
+    ("GET", "/futures/data/takerlongshortRatio"): Endpoint(data.taker_ratio, weight=0),
+    ("GET", "/futures/data/basis"): Endpoint(data.basis, weight=0),
+    ("GET", "/futures/data/openInterestHist"): Endpoint(data.open_interest_history, weight=0),
+    ("GET", "/futures/data/topLongShortAccountRatio"): Endpoint(data.account_ratio, weight=0),
+    ("GET", "/futures/data/topLongShortPositionRatio"): Endpoint(data.account_ratio, weight=0),
+    ("GET", "/futures/data/globalLongShortAccountRatio"): Endpoint(data.account_ratio, weight=0),
+    ("GET", "/futures/data/delivery-price"): Endpoint(data.delivery_price, weight=0),
+    # --- spot and wallet calls of a client's start
+    ("GET", "/api/v3/exchangeInfo"): Endpoint(wallet.spot_exchange_info, weight=0),
+    ("GET", "/api/v3/account"): _signed(wallet.spot_account, 0),
+    ("GET", "/sapi/v1/system/status"): Endpoint(wallet.system_status, weight=0),
+    ("GET", "/sapi/v1/account/status"): _signed(wallet.account_status, 0),
+    ("GET", "/sapi/v1/account/info"): _signed(wallet.account_info, 0),
+    ("GET", "/sapi/v1/capital/config/getall"): _signed(wallet.all_coins, 0),
+    ("GET", "/sapi/v1/margin/allPairs"): Endpoint(wallet.margin_pairs, Security.KEY, 0),
+    ("GET", "/sapi/v1/margin/isolated/allPairs"): Endpoint(wallet.margin_pairs, Security.KEY, 0),
     # --- account
     ("GET", "/fapi/v2/account"): _signed(account.account_v2, 5),
     ("GET", "/fapi/v3/account"): _signed(account.account_v3, 5),
@@ -102,7 +133,7 @@ ENDPOINTS: dict[tuple[str, str], Endpoint] = {
     ("GET", "/fapi/v1/rateLimit/order"): _signed(account.order_limits),
     ("GET", "/sapi/v1/account/apiRestrictions"): _signed(account.api_restrictions),
     # --- orders
-    ("POST", "/fapi/v1/order"): _signed(trade.place_order, 0, 1),
+    ("POST", "/fapi/v1/order"): _signed(trade.place_order, 0, (1, 1)),
     ("POST", "/fapi/v1/order/test"): _signed(trade.check_order, 0),
     ("GET", "/fapi/v1/order"): _signed(trade.get_order),
     ("DELETE", "/fapi/v1/order"): _signed(trade.cancel_order),
@@ -110,12 +141,12 @@ ENDPOINTS: dict[tuple[str, str], Endpoint] = {
     ("GET", "/fapi/v1/openOrders"): _signed(trade.open_orders, _per_symbol(1, 40)),
     ("GET", "/fapi/v1/allOrders"): _signed(trade.all_orders, 5),
     ("DELETE", "/fapi/v1/allOpenOrders"): _signed(trade.cancel_all),
-    ("PUT", "/fapi/v1/order"): _signed(trade.not_offered, 0, 1),
-    ("POST", "/fapi/v1/batchOrders"): _signed(trade.not_offered, 5),
+    ("PUT", "/fapi/v1/order"): _signed(trade.not_offered, 0, (1, 1)),
+    ("POST", "/fapi/v1/batchOrders"): _signed(trade.not_offered, 5, (5, 1)),
     ("DELETE", "/fapi/v1/batchOrders"): _signed(trade.not_offered),
     ("POST", "/fapi/v1/countdownCancelAll"): _signed(trade.not_offered, 10),
     # --- conditional orders
-    ("POST", "/fapi/v1/algoOrder"): _signed(trade.place_algo, 0, 1),
+    ("POST", "/fapi/v1/algoOrder"): _signed(trade.place_algo, 0, (1, 1)),
     ("GET", "/fapi/v1/algoOrder"): _signed(trade.get_algo),
     ("DELETE", "/fapi/v1/algoOrder"): _signed(trade.cancel_algo),
     ("GET", "/fapi/v1/openAlgoOrders"): _signed(trade.open_algos, _per_symbol(1, 40)),

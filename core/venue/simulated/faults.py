@@ -61,7 +61,7 @@ KINDS: Mapping[str, Kind] = {
             "status": Arg(503, 200, 599),
             "body": Arg(None),
             "headers": Arg({}),
-            "executed": Arg(False),
+            "executed": Arg(default=False),
         },
     ),
     "rest_reject": Kind(
@@ -69,25 +69,25 @@ KINDS: Mapping[str, Kind] = {
     ),
     "timeout_before": Kind(Group.REQUEST, {"s": _SECONDS}),
     "timeout_after": Kind(Group.REQUEST, {"s": _SECONDS}),
-    "latency": Kind(Group.REQUEST, {"ms": Arg(1_000.0, 0.0, 3.6e6), "drip": Arg(False)}),
+    "latency": Kind(Group.REQUEST, {"ms": Arg(1_000.0, 0.0, 3.6e6), "drip": Arg(default=False)}),
     "reset": Kind(Group.REQUEST, {"when": Arg("before", words=("before", "after", "body"))}),
     "query_lag": Kind(Group.REQUEST, {"s": _SECONDS}),
     "maintenance": Kind(Group.REQUEST, {"s": _SECONDS}, lasting=True),
     "ws_drop": Kind(Group.FRAME, {"code": Arg(0, 0, 4_999)}),
-    "ws_stall": Kind(Group.FRAME, {"s": _SECONDS, "late": Arg(False)}, lasting=True),
+    "ws_stall": Kind(Group.FRAME, {"s": _SECONDS, "late": Arg(default=False)}, lasting=True),
     "ws_duplicate": Kind(Group.FRAME, {"copies": Arg(1, 1, 100)}),
     "ws_reorder": Kind(Group.FRAME, {"depth": Arg(2, 2, 1_000)}),
     "ws_garbage": Kind(
         Group.FRAME,
         {"mode": Arg("truncated", words=GARBAGE), "text": Arg(""), "set": Arg({})},
     ),
-    "listen_key_expire": Kind(Group.KEY, {"silent": Arg(False)}),
+    "listen_key_expire": Kind(Group.KEY, {"silent": Arg(default=False)}),
     "price_jump": Kind(
         Group.MARKET, {"pct": Arg(..., -99.0, 10_000.0), "s": Arg(0.0, 0.0, SECONDS_MAX)}
     ),
     "price_freeze": Kind(Group.MARKET, {"s": _SECONDS}),
     "algo_reject_at_trigger": Kind(
-        Group.MARKET, {"code": Arg(-2019, -99_999, -1), "msg": Arg(""), "stuck": Arg(False)}
+        Group.MARKET, {"code": Arg(-2019, -99_999, -1), "msg": Arg(""), "stuck": Arg(default=False)}
     ),
     "partial_fill": Kind(
         Group.MARKET,
@@ -107,8 +107,8 @@ KINDS: Mapping[str, Kind] = {
                     *("PENDING_TRADING", "TRADING"),
                 ),
             ),
-            "settle": Arg(True),
-            "hidden": Arg(False),
+            "settle": Arg(default=True),
+            "hidden": Arg(default=False),
         },
     ),
     "filter_change": Kind(
@@ -177,7 +177,7 @@ def read_fault(wish: object) -> Fault:
         raise InvalidFault('a fault is an object like {"kind": "latency", "count": 1}.')
     unknown = set(wish) - {"kind", "count", "match", "args"}
     if unknown:
-        raise InvalidFault(f"{sorted(unknown)[0]!r} is no part of a fault: kind count match args.")
+        raise InvalidFault(f"{min(unknown)!r} is no part of a fault: kind count match args.")
     name = wish.get("kind")
     if not isinstance(name, str) or name not in KINDS:
         raise InvalidFault(f"kind must be one of {' '.join(KINDS)}, was {name!r}.")
@@ -199,7 +199,9 @@ def _arguments(name: str, given: Json) -> Json:
         return {key: _text(f"args.{key}", value) for key, value in given.items()}
     unknown = [key for key in given if key not in kind.args]
     if unknown:
-        raise InvalidFault(f"{name} takes no {unknown[0]!r}; args: {' '.join(kind.args) or 'none'}.")
+        raise InvalidFault(
+            f"{name} takes no {unknown[0]!r}; args: {' '.join(kind.args) or 'none'}."
+        )
     read = {}
     for key, arg in kind.args.items():
         value = given.get(key, arg.default)

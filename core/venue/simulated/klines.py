@@ -1,12 +1,15 @@
 """Candles of any interval, from the one-minute candles of the price source and the open minute.
 
 A row of `klines` and the `k` of a stream frame are two renderings of the same candle, so they agree
-to the digit.  Candles of longer intervals are sums of minutes, aligned to UTC (weeks to Monday).
+to the digit.  Candles of longer intervals are sums of minutes, aligned to UTC (weeks to Monday,
+months to the calendar); the first one may have begun before the history and holds its rest.
 """
 
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
+
+import numpy as np
 
 from core.venue.simulated.instruments import ListedInstrument
 from core.venue.simulated.market import MINUTE_MS, Bar
@@ -32,14 +35,39 @@ INTERVAL_MINUTES = {
     "3d": 3 * _DAY,
     "1w": 7 * _DAY,
 }
+MONTH = "1M"
+INTERVALS = (*INTERVAL_MINUTES, MONTH)
 _MONDAY_MS = 4 * _DAY * MINUTE_MS  # 1970-01-05 was a Monday
 
 
 def open_of(interval: str, time_ms: int) -> int:
     """Return the open time of the candle that holds a time."""
+    if interval == MONTH:
+        return _month_open(_month(time_ms))
     length = INTERVAL_MINUTES[interval] * MINUTE_MS
     origin = _MONDAY_MS if interval == "1w" else 0
     return (time_ms - origin) // length * length + origin
+
+
+def shifted(interval: str, open_ms: int, candles: int) -> int:
+    """Return the open time of the candle so many after (or before) the one that opens then."""
+    if interval == MONTH:
+        return _month_open(_month(open_ms) + candles)
+    return open_ms + candles * INTERVAL_MINUTES[interval] * MINUTE_MS
+
+
+def close_of(interval: str, open_ms: int) -> int:
+    """Return a candle's close time: the last millisecond before the next one."""
+    return shifted(interval, open_ms, 1) - 1
+
+
+def _month(time_ms: int) -> int:
+    """Return how many months after January 1970 a time lies in."""
+    return int(np.datetime64(time_ms, "ms").astype("datetime64[M]").astype(np.int64))
+
+
+def _month_open(month: int) -> int:
+    return int(np.datetime64(month, "M").astype("datetime64[ms]").astype(np.int64))
 
 
 class Candles:
@@ -81,7 +109,8 @@ class Candles:
         start = open_of(interval, last.open_ms)
         if start == last.open_ms:
             return last
-        minutes = [*self._minutes(symbol, start, last.open_ms - MINUTE_MS), last]
+        first = max(start, self.first_ms)
+        minutes = [*self._minutes(symbol, first, last.open_ms - MINUTE_MS), last]
         return _merged(start, minutes)
 
     def range(
@@ -91,19 +120,19 @@ class Candles:
 
         Without a start the most recent ones count, with it the first ones: the venue's rule.
         """
-        length = INTERVAL_MINUTES[interval] * MINUTE_MS
         end = min(self._quotes.now_ms, end_ms if end_ms is not None else self._quotes.now_ms)
         last = open_of(interval, end)
-        earliest = open_of(interval, self.first_ms + length - MINUTE_MS)
         if start_ms is None:
-            first = last - (limit - 1) * length
+            first = shifted(interval, last, 1 - limit)
         else:
-            first = open_of(interval, start_ms + length - 1)
-            last = min(last, first + (limit - 1) * length)
-        first = max(first, earliest)
+            first = open_of(interval, start_ms)
+            first = first if first == start_ms else shifted(interval, first, 1)
+            last = min(last, shifted(interval, first, limit - 1))
+        first = max(first, open_of(interval, self.first_ms))
         if last < first:
             return []
-        minutes = self._minutes(symbol, first, min(last + length - MINUTE_MS, self._quotes.now_ms))
+        upto = min(shifted(interval, last, 1) - MINUTE_MS, self._quotes.now_ms)
+        minutes = self._minutes(symbol, max(first, self.first_ms), upto)
         if interval == "1m":
             return minutes
         return list(_grouped(interval, minutes))
@@ -160,7 +189,7 @@ def kline_row(rules: ListedInstrument, bar: Bar, interval: str) -> list[Any]:
         price_text(rules, bar.low),
         price_text(rules, bar.close),
         quantity_text(rules, bar.volume),
-        bar.open_ms + INTERVAL_MINUTES[interval] * MINUTE_MS - 1,
+        close_of(interval, bar.open_ms),
         fixed(bar.quote_volume, QUOTE_PLACES),
         bar.trades,
         quantity_text(rules, bar.taker_volume),

@@ -92,19 +92,23 @@ class Door:
         endpoint = ENDPOINTS.get((request.method, request.path))
         if endpoint is None and not listen:
             text = f"Path {request.path}, Method {request.method} is invalid"
-            return Response(status=404, body={"code": -5000, "msg": text})
-        fields = dict(parse_qsl(request.body, keep_blank_values=True))
-        fields |= dict(parse_qsl(request.query, keep_blank_values=True))
+            headers = self._limits.headers(request.address, request.wall_ms, orders=False)
+            return Response(status=404, body={"code": -5000, "msg": text}, headers=headers)
+        fields, repeated = _decoded(request)
         params = Params(fields)
         weight = 1 if endpoint is None else endpoint.weight
         cost = weight if isinstance(weight, int) else weight(params)
-        count = endpoint.orders if endpoint else 0
-        verdict = self._limits.charge_weight(request.address, request.wall_ms, cost)
+        count = endpoint.orders if endpoint else (0, 0)
+        verdict = self._limits.charge_weight(
+            request.address, request.wall_ms, cost, pooled=bool(endpoint and endpoint.pooled)
+        )
         entry = None
         try:
             if verdict is None:
+                _refuse_repeated(repeated=repeated)
                 self._admit(request, endpoint.security if endpoint else Security.KEY, params)
-                verdict = self._limits.charge_orders(request.wall_ms, count) if count else None
+                if any(count):
+                    verdict = self._limits.charge_orders(request.wall_ms, *count)
             if verdict is not None:
                 return self._turned_away(request, verdict)
             if endpoint is None:
@@ -117,7 +121,7 @@ class Door:
             headers = self._limits.headers(request.address, request.wall_ms, orders=False)
             status, said = refusal.status, refusal.body()
             return Response(status=status, body=said, headers=headers, entry=entry)
-        headers = self._limits.headers(request.address, request.wall_ms, orders=bool(count))
+        headers = self._limits.headers(request.address, request.wall_ms, orders=any(count))
         return Response(status=200, body=body, headers=headers, entry=entry)
 
     def _admit(self, request: Request, security: Security, params: Params) -> None:
@@ -168,3 +172,19 @@ class Door:
         headers["Retry-After"] = str(verdict.retry_after_s)
         body = {"code": verdict.code, "msg": verdict.message}
         return Response(status=verdict.status, body=body, headers=headers)
+
+
+def _decoded(request: Request) -> tuple[dict[str, str], bool]:
+    """Return the parameters, and whether query or body names one twice.
+
+    Where both name one, the query wins.
+    """
+    query = parse_qsl(request.query, keep_blank_values=True)
+    body = parse_qsl(request.body, keep_blank_values=True)
+    repeated = len(dict(query)) < len(query) or len(dict(body)) < len(body)
+    return dict(body) | dict(query), repeated
+
+
+def _refuse_repeated(*, repeated: bool) -> None:
+    if repeated:
+        raise Rejection(-1101)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-from core.venue.simulated.klines import INTERVAL_MINUTES
+from core.venue.simulated.klines import INTERVALS
 
 KLINE_MS = 250
 TICKER_MS = 2_000
@@ -85,7 +85,7 @@ def parse(name: str) -> Stream | None:
             continue
         parts = found.groupdict()
         detail = parts.get("detail") or ""
-        if kind in {"kline", "continuous"} and detail not in INTERVAL_MINUTES:
+        if kind in {"kline", "continuous"} and detail not in INTERVALS:
             return None
         period_ms = int(parts.get("pace") or period)
         return Stream(name, kind, route, period_ms, (parts.get("symbol") or "").upper(), detail)
