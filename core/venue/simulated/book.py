@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
+from core.venue.simulated.draws import scatter
+
 _LEVEL_QUOTE = Decimal(24_000)  # mean quote value of a level at the touch
 _NOTHING: Mapping[Decimal, Decimal] = {}
 
@@ -19,15 +21,6 @@ class Level(NamedTuple):
 
     price: Decimal
     quantity: Decimal
-
-
-def scatter(*parts: int) -> int:
-    """Return a well-mixed 32-bit number of the given ones (seedless, stable everywhere)."""
-    mixed = 0x9E3779B97F4A7C15
-    for part in parts:
-        mixed = ((mixed ^ part) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-        mixed ^= mixed >> 29
-    return mixed >> 32
 
 
 class Wear:
