@@ -9,9 +9,11 @@ from enum import Enum
 from typing import Any
 
 from core.venue.simulated import rest_account as account
+from core.venue.simulated import rest_batch as batch
 from core.venue.simulated import rest_data as data
 from core.venue.simulated import rest_klines as klines
 from core.venue.simulated import rest_market as market
+from core.venue.simulated import rest_settings as options
 from core.venue.simulated import rest_trade as trade
 from core.venue.simulated import rest_wallet as wallet
 from core.venue.simulated.exchange import Exchange
@@ -120,13 +122,17 @@ ENDPOINTS: dict[tuple[str, str], Endpoint] = {
     ("GET", "/fapi/v1/symbolConfig"): _signed(account.symbol_config, 5),
     ("GET", "/fapi/v1/leverageBracket"): _signed(account.leverage_bracket),
     ("GET", "/fapi/v1/commissionRate"): _signed(account.commission_rate, 20),
-    ("GET", "/fapi/v1/positionSide/dual"): _signed(account.position_mode, 30),
-    ("POST", "/fapi/v1/positionSide/dual"): _signed(account.set_position_mode),
-    ("GET", "/fapi/v1/multiAssetsMargin"): _signed(account.multi_assets, 30),
-    ("POST", "/fapi/v1/multiAssetsMargin"): _signed(account.set_multi_assets),
-    ("POST", "/fapi/v1/leverage"): _signed(account.set_leverage),
-    ("POST", "/fapi/v1/marginType"): _signed(account.set_margin_type),
-    ("POST", "/fapi/v1/positionMargin"): _signed(account.set_position_margin),
+    ("GET", "/fapi/v1/positionSide/dual"): _signed(options.position_mode, 30),
+    ("POST", "/fapi/v1/positionSide/dual"): _signed(options.set_position_mode),
+    ("GET", "/fapi/v1/multiAssetsMargin"): _signed(options.multi_assets, 30),
+    ("POST", "/fapi/v1/multiAssetsMargin"): _signed(options.set_multi_assets),
+    ("POST", "/fapi/v1/leverage"): _signed(options.set_leverage),
+    ("POST", "/fapi/v1/marginType"): _signed(options.set_margin_type),
+    ("POST", "/fapi/v1/positionMargin"): _signed(options.set_position_margin),
+    ("GET", "/fapi/v1/positionMargin/history"): _signed(options.position_margin_history),
+    ("GET", "/fapi/v1/adlQuantile"): _signed(account.adl_quantile, 5),
+    ("GET", "/fapi/v1/apiTradingStatus"): _signed(account.trading_status, _per_symbol(1, 10)),
+    ("GET", "/fapi/v1/forceOrders"): _signed(batch.force_orders, _per_symbol(20, 50)),
     ("GET", "/fapi/v1/income"): _signed(account.income, 30),
     ("GET", "/fapi/v1/userTrades"): _signed(account.user_trades, 5),
     ("GET", "/fapi/v1/feeBurn"): _signed(account.fee_burn, 30),
@@ -141,10 +147,12 @@ ENDPOINTS: dict[tuple[str, str], Endpoint] = {
     ("GET", "/fapi/v1/openOrders"): _signed(trade.open_orders, _per_symbol(1, 40)),
     ("GET", "/fapi/v1/allOrders"): _signed(trade.all_orders, 5),
     ("DELETE", "/fapi/v1/allOpenOrders"): _signed(trade.cancel_all),
-    ("PUT", "/fapi/v1/order"): _signed(trade.not_offered, 0, (1, 1)),
-    ("POST", "/fapi/v1/batchOrders"): _signed(trade.not_offered, 5, (5, 1)),
-    ("DELETE", "/fapi/v1/batchOrders"): _signed(trade.not_offered),
-    ("POST", "/fapi/v1/countdownCancelAll"): _signed(trade.not_offered, 10),
+    ("PUT", "/fapi/v1/order"): _signed(batch.modify_order, 0, (1, 1)),
+    ("GET", "/fapi/v1/orderAmendment"): _signed(batch.amendments),
+    ("POST", "/fapi/v1/batchOrders"): _signed(batch.place_batch, 5, (5, 1)),
+    ("PUT", "/fapi/v1/batchOrders"): _signed(batch.modify_batch, 5, (5, 1)),
+    ("DELETE", "/fapi/v1/batchOrders"): _signed(batch.cancel_batch),
+    ("POST", "/fapi/v1/countdownCancelAll"): _signed(batch.countdown, 10),
     # --- conditional orders
     ("POST", "/fapi/v1/algoOrder"): _signed(trade.place_algo, 0, (1, 1)),
     ("GET", "/fapi/v1/algoOrder"): _signed(trade.get_algo),

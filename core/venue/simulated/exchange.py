@@ -20,8 +20,10 @@ from core.venue.simulated.algo import AlgoDesk, hits_within
 from core.venue.simulated.events import Event, MinuteClosed, Outbox
 from core.venue.simulated.klines import Candles
 from core.venue.simulated.ledger import AlgoOrder, Ledger, Order
+from core.venue.simulated.liquidation import RiskEngine
 from core.venue.simulated.market import MINUTE_MS, PriceSource
 from core.venue.simulated.orders import OrderDesk
+from core.venue.simulated.peril import may_strain
 from core.venue.simulated.quotes import FUNDING_MS, MARK_WIGGLE, Quotes
 from core.venue.simulated.render import algo_row, income_row, order_row, trade_row
 
@@ -40,6 +42,7 @@ class _Moment:
     rank: int
     symbol: str
     ends: Order | AlgoOrder | None = None  # a GTD order whose date has come
+    clears: bool = False  # a countdown that cancels the symbol's orders
 
 
 class Exchange:
@@ -53,6 +56,7 @@ class Exchange:
         self.orders = OrderDesk(self.ledger, self.quotes, self.account, self.outbox)
         self.algos = AlgoDesk(self.ledger, self.quotes, self.account, self.orders, self.outbox)
         self.orders.follower = self.algos
+        self.risk = RiskEngine(self.ledger, self.quotes, self.account, self.orders, self.outbox)
         self.view = AccountView(self.account, self.quotes, self.ledger)
         self.candles = Candles(self.quotes)
         self._played_ms = start_ms
@@ -101,12 +105,14 @@ class Exchange:
     def _settle_funding(self, settlement_ms: int) -> None:
         for symbol in dict.fromkeys(position.symbol for position in self.account.held()):
             rate = self.quotes.funding_rate(symbol, settlement_ms)
-            if self.account.settle_funding(symbol, rate):
-                isolated = [symbol] if self.account.settings[symbol].isolated else []
-                event = account_event(
-                    self.account, self.quotes, "FUNDING_FEE", *isolated, funding=symbol
-                )
-                self.outbox.user(event)
+            positions = self.account.held(symbol)
+            for position in positions:
+                self.account.settle_funding(position, rate)
+            isolated = positions if self.account.settings[symbol].isolated else []
+            event = account_event(
+                self.account, self.quotes, "FUNDING_FEE", *isolated, funding=symbol
+            )
+            self.outbox.user(event)
 
     def _stride(self, to_ms: int) -> None:
         """Pass over whole minutes in which nothing can happen, up to the last of them."""
@@ -174,6 +180,8 @@ class Exchange:
             self.orders.expire_due(moment.ends)
         elif moment.ends is not None:
             self.algos.expire_due(moment.ends)
+        elif moment.clears:
+            self.orders.cancel_all(moment.symbol)
         else:
             self._at_point(moment.symbol)
         return len(self.outbox) > told
@@ -185,8 +193,7 @@ class Exchange:
     def _at_point(self, symbol: str) -> None:
         self.algos.match(symbol)
         self.orders.match(symbol)
-        while doomed := self.account.doomed():
-            self.orders.liquidate(doomed[0])
+        self.risk.look(symbol)
 
     def _watched(self) -> list[str]:
         """Return the symbols whose prices may change something, in their order."""
@@ -209,10 +216,16 @@ class Exchange:
 
     def _expiries(self, after_ms: int, upto_ms: int) -> list[_Moment]:
         rows: list[Order | AlgoOrder] = [*self.ledger.open_orders(), *self.ledger.open_algos()]
-        return [
+        ends = [
             _Moment(time_ms=row.good_till_ms, rank=-1, symbol=row.symbol, ends=row)
             for row in rows
             if after_ms <= row.good_till_ms <= upto_ms  # what has ended is open no more
+        ]
+        busy = self.ledger.busy_symbols()
+        return ends + [
+            _Moment(time_ms=due_ms, rank=-1, symbol=symbol, clears=True)
+            for symbol, due_ms in self.orders.countdowns.items()
+            if symbol in busy and after_ms < due_ms <= upto_ms
         ]
 
     def _reach(self, symbol: str, after_ms: int, upto_ms: int) -> Reach:
@@ -220,7 +233,8 @@ class Exchange:
         minute, start = self.quotes.minutes[symbol], self.quotes.open_ms
         first = bisect_right(minute.offsets_ms, after_ms - start)
         stop = bisect_right(minute.offsets_ms, upto_ms - start)
-        ahead = (self.quotes.last(symbol), *minute.prices[first:stop])
+        past = self.quotes.previous(symbol)  # a leap from there to here counts too
+        ahead = (past, self.quotes.last(symbol), *minute.prices[first:stop])
         return min(ahead), max(ahead)
 
     def _touched(self, reach: Mapping[str, Reach]) -> list[str]:
@@ -232,7 +246,7 @@ class Exchange:
             symbol: (low * (1 - MARK_WIGGLE), high * (1 + MARK_WIGGLE))
             for symbol, (low, high) in reach.items()
         }
-        if self.account.can_be_doomed(marks):
+        if may_strain(self.account, self.quotes.instruments, marks):
             return list(reach)
         return [symbol for symbol, (low, high) in marks.items() if self._meets(symbol, low, high)]
 

@@ -277,7 +277,7 @@ def funding_info(_exchange: Exchange, _params: Params) -> list[Json]:
 def open_interest(exchange: Exchange, params: Params) -> Json:
     """GET /fapi/v1/openInterest: what the account itself holds, there being no other trader."""
     rules = listed_rules(params, exchange.quotes)
-    amount = abs(exchange.account.positions[rules.symbol].amount)
+    amount = sum((abs(row.amount) for row in exchange.account.held(rules.symbol)), Decimal(0))
     return {
         "openInterest": quantity_text(rules, amount),
         "symbol": rules.symbol,
