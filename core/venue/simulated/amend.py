@@ -35,6 +35,8 @@ def amend(
     The order is cancelled instead when the new quantity is already executed, or when a post-only
     order would take.  Raises -5027 (nothing changes), -5029, -2019, -2022, -2027.
     """
+    if quotes.statuses.get(order.symbol, "TRADING") != "TRADING":
+        raise Rejection(-5024)
     if (wanted.quantity, wanted.price) == (order.quantity, order.price):
         raise Rejection(-5027)
     rules = quotes.instruments[order.symbol]

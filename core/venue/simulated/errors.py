@@ -16,6 +16,11 @@ ERRORS: dict[int, _Row] = {
     # --- request
     -1000: _Row(400, "An unknown error occurred while processing the request."),
     -1003: _Row(429, "Too many requests; current limit of IP is 2400 requests per minute."),
+    -1007: _Row(
+        408,
+        "Timeout waiting for response from backend server."
+        " Send status unknown; execution status unknown.",
+    ),
     -1015: _Row(429, "Too many new orders; current limit is %s."),
     -1021: _Row(400, "%s"),
     -1022: _Row(400, "Signature for this request is not valid."),
@@ -95,6 +100,8 @@ ERRORS: dict[int, _Row] = {
     -4136: _Row(400, "Target strategy invalid for orderType %s,closePosition true."),
     -4137: _Row(400, "Quantity must be zero with closePosition equals true."),
     -4138: _Row(400, "Reduce only must be true with closePosition equals true."),
+    -4140: _Row(400, "Invalid symbol status for opening position."),
+    -4141: _Row(400, "Symbol is closed."),
     -4161: _Row(
         400,
         "Leverage reduction is not supported in Isolated Margin Mode with open positions.",
@@ -121,6 +128,7 @@ ERRORS: dict[int, _Row] = {
         "Time in Force (TIF) GTE can only be used with open positions."
         " Please ensure that positions are available.",
     ),
+    -5024: _Row(400, "Symbol is not in trading status. Order amendment is not permitted."),
     -5025: _Row(400, "Only limit order is supported."),
     -5026: _Row(400, "Exceed maximum modify order limit."),
     -5027: _Row(400, "No need to modify the order."),

@@ -1,4 +1,4 @@
-"""Endpoints that change what a trader has chosen: leverage, margin, modes (reference, section 3)."""
+"""Endpoints that change what a trader has chosen: leverage, margin, modes."""
 
 from typing import Any
 

@@ -26,6 +26,7 @@ PLAIN_TYPES = frozenset({OrderType.LIMIT, OrderType.MARKET})
 TARGET_TYPES = frozenset({OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_MARKET})
 LIMIT_ALGOS = frozenset({OrderType.STOP, OrderType.TAKE_PROFIT})
 CALLBACK_MIN, CALLBACK_MAX = Decimal("0.1"), Decimal(20)  # percent
+CLOSED_STATUSES = frozenset({"SETTLING", "CLOSE"})
 GTD_LEAD_MS = 600_000
 GTD_MAX_MS = 253_402_300_799_000
 
@@ -95,7 +96,9 @@ def order_ticket(params: Params, quotes: Quotes, *, dual_side: bool = False) -> 
     if kind is OrderType.LIMIT:
         check_price(rules, price)
         check_band(rules, side, price, mark)
-    if not (reduce_only or closes(side, position_side)):
+    opening = not (reduce_only or closes(side, position_side))
+    check_status(quotes, rules.symbol, opening=opening)
+    if opening:
         check_notional(rules, quantity, price or mark)
     return Ticket(
         symbol=rules.symbol,
@@ -149,7 +152,9 @@ def algo_ticket(params: Params, quotes: Quotes, *, dual_side: bool = False) -> T
     if price:
         check_price(rules, price)
         check_stop_band(rules, side, price, trigger)
-    if not (reduce_only or close_position or closes(side, position_side)):
+    opening = not (reduce_only or close_position or closes(side, position_side))
+    check_status(quotes, rules.symbol, opening=opening)
+    if opening:
         reference = price or trigger or activate or quotes.last(rules.symbol)
         check_notional(rules, quantity, reference)
     working = WorkingType.CONTRACT_PRICE
@@ -272,6 +277,15 @@ def _good_till(params: Params, tif: str, now_ms: int) -> int:
 def decimals(value: Decimal) -> int:
     """Return how many digits after the point a number was written with, less trailing zeros."""
     return max(0, -int(value.normalize().as_tuple().exponent))
+
+
+def check_status(quotes: Quotes, symbol: str, *, opening: bool) -> None:
+    """Refuse orders of a symbol that is closed, and opening ones while it is not trading."""
+    status = quotes.statuses.get(symbol, "TRADING")
+    if status in CLOSED_STATUSES:
+        raise Rejection(-4141)
+    if opening and status != "TRADING":
+        raise Rejection(-4140)
 
 
 def check_quantity(rules: ListedInstrument, quantity: Decimal, *, market: bool) -> None:
