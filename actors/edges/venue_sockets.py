@@ -68,7 +68,7 @@ class Sockets:
 
     def __init__(self, rules: WireRules | None = None) -> None:
         self.rules = rules or WireRules()
-        self.backlogs = Backlogs()
+        self.backlogs = Backlogs(self.rules.backlogs_max)
         self.tamper: Callable[[Connection, str, Any], bool] | None = None
         self._wanted: dict[str, dict[Connection, None]] = {}
         self._private: dict[Connection, None] = {}

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-BACKLOG_MAX = 16 << 20  # bytes that wait for one client
-BACKLOG_TOTAL_MAX = 256 << 20  # and for all together
 MESSAGE_MAX = 1 << 20  # bytes of an incoming message; a longer one ends the connection with 1009
 CLOSE_S = 1.0
 _SHORT_MAX, _MEDIUM_MAX = 125, 0xFFFF
@@ -22,12 +20,14 @@ _SHORT_MAX, _MEDIUM_MAX = 125, 0xFFFF
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireRules:
-    """The protocol's timers and rates, in wall seconds."""
+    """The protocol's timers (wall seconds) and rates, and the venue's bounds (bytes)."""
 
     ping_s: float = 180.0  # between the server's pings
     pong_s: float = 600.0  # without an answer to one the connection ends
     life_s: float = 86_400.0
     messages_per_s: int = 10  # incoming, controls included; more end the connection
+    backlog_max: int = 16 << 20  # waiting for one client
+    backlogs_max: int = 256 << 20  # waiting for all together
 
 
 def framed(text: bytes) -> bytes:
@@ -43,18 +43,19 @@ def framed(text: bytes) -> bytes:
 class Backlogs:
     """The bytes that wait for all clients together."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         self.wires: list[Wire] = []
+        self._most = most
         self._total = 0
 
     def note(self, change: int) -> None:
         """Count bytes in or out; cut the slowest clients while there are too many."""
         self._total += change
-        if self._total <= BACKLOG_TOTAL_MAX:
+        if self._total <= self._most:
             return
         for wire in sorted(self.wires, key=lambda one: one.backlog, reverse=True):
             self._total = sum(one.backlog for one in self.wires if not one.is_cut)
-            if self._total <= BACKLOG_TOTAL_MAX:
+            if self._total <= self._most:
                 return
             wire.cut()
 
@@ -177,6 +178,6 @@ class Wire:
         transport.write(data)
         waiting = transport.get_write_buffer_size()
         change, self._noted = waiting - self._noted, waiting
-        if waiting > BACKLOG_MAX:
+        if waiting > self.rules.backlog_max:
             self.cut()
         self._backlogs.note(change)

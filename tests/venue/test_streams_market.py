@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from core.venue.simulated.events import UserEvent
-from core.venue.simulated.klines import INTERVAL_MINUTES
+from core.venue.simulated.klines import INTERVALS
 from core.venue.simulated.stream_names import Route, parse
 from core.venue.simulated.streams import Publisher
 from tests.venue.watching import START_MS, SYMBOLS, Watched
@@ -52,13 +52,13 @@ def test_other_names_are_silent(name):
 
 
 def test_every_interval_closes_once_and_agrees_with_the_klines_to_the_digit():
-    names = [f"btcusdt@kline_{interval}" for interval in INTERVAL_MINUTES]
+    names = [f"btcusdt@kline_{interval}" for interval in INTERVALS]
     names += ["ethusdt@kline_1m", "btcusdt_perpetual@continuousKline_1m"]
     watched = Watched(*names)
     for wall_s in (5.0, 1.0, 3.0):
         watched.play(wall_s)
         watched.jump(733)  # minutes at once, as a steered clock moves
-    for interval in INTERVAL_MINUTES:
+    for interval in INTERVALS:
         name = f"btcusdt@kline_{interval}"
         closed = [frame["k"] for frame in watched.of(name) if frame["k"]["x"]]
         assert [n for n in Counter(k["t"] for k in closed).values() if n != 1] == []
