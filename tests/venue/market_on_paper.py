@@ -36,6 +36,9 @@ class PaperPrices:
     def points_before(self, symbol: str, index: int) -> int:
         return index * POINTS
 
+    def trades_before(self, symbol: str, index: int) -> int:
+        return index * POINTS
+
     def plays(self, index: int) -> bool:
         return index < self._stop(index + 1)
 
@@ -61,9 +64,6 @@ class PaperPrices:
     def extremes(self, symbol: str, first_index: int, count: int) -> tuple[Any, Any]:
         bars = self.bars(symbol, first_index, count)
         return bars.low, bars.high
-
-    def trades(self, symbol: str, first_index: int, count: int) -> Any:
-        return self.bars(symbol, first_index, count).trades
 
     def _minute(self, symbol: str, index: int) -> Minute:
         given = [Decimal(price) for price in self._paths[symbol][index]]

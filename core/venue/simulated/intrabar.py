@@ -65,7 +65,7 @@ class Block:
         bought = np.where(self._bought < 0, made, self._bought)
         sides = drawn_sides(rng, ticks)
         steps = spread_volume(rng, sides, self._volume, bought)
-        offsets = drawn_offsets(rng, len(ticks)).astype(np.uint16)
+        offsets = _narrow(drawn_offsets(rng, len(ticks)))
         return _Prints(offsets_ms=offsets, steps=_narrow(steps), taker_buy=sides)
 
     def minute(self, row: int, open_ms: int) -> Minute:

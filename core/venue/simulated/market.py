@@ -152,6 +152,10 @@ class PriceSource(Protocol):
         """Return how many path points lie between the start of the history and minute `index`."""
         ...
 
+    def trades_before(self, symbol: str, index: int) -> int:
+        """Return how many trades lie between the start of the history and minute `index`."""
+        ...
+
     def plays(self, index: int) -> bool:
         """Tell whether minute `index`, not before the history, is there: data may end."""
         ...
@@ -173,10 +177,6 @@ class PriceSource(Protocol):
 
     def extremes(self, symbol: str, first_index: int, count: int) -> tuple[Floats, Floats]:
         """Return lows and highs of those klines, without making the rest of them."""
-        ...
-
-    def trades(self, symbol: str, first_index: int, count: int) -> Ints:
-        """Return the numbers of trades of those klines, without making the rest of them."""
         ...
 
     def funding_rate(self, symbol: str, time_ms: int) -> Decimal | None:

@@ -95,8 +95,6 @@ class Quotes:
         self.minutes = _Lazily(self._minute)
         self._rates: dict[tuple[str, int], Decimal] = {}
         self._premiums: dict[tuple[str, int], Decimal] = {}
-        # a symbol's minute, and the number that its first trade has
-        self._counted = dict.fromkeys(self.symbols, (-source.history_minutes, 1))
         if not self.enter():
             raise ValueError("the price source has no minute at all")
 
@@ -280,14 +278,8 @@ class Quotes:
         return ClosedBars(self, self.minute_index)
 
     def _first_trade(self, symbol: str, index: int) -> int:
-        """Return the number of a minute's first trade, counted on from the last one asked for."""
-        known, number = self._counted[symbol]
-        if index > known:
-            number += int(self.source.trades(symbol, known, index - known).sum())
-        elif index < known:
-            number -= int(self.source.trades(symbol, index, known - index).sum())
-        self._counted[symbol] = (index, number)
-        return number
+        """Return the number of a minute's first trade, counted from the start of the history."""
+        return 1 + self.source.trades_before(symbol, index)
 
     def prints(self, symbol: str, after: int = 0) -> list[Point]:
         """Return the price points of the last hour up to now as trades, oldest first.

@@ -51,6 +51,7 @@ class _Tape:
     volume: Ints
     bought: Ints
     trades: Ints
+    trades_before: Ints  # each minute, and at the end all
 
 
 class ReplayedPrices:
@@ -139,6 +140,11 @@ class ReplayedPrices:
         """Return how many path points lie between the start of the history and minute `index`."""
         return (index + self._history_minutes) * POINTS
 
+    def trades_before(self, symbol: str, index: int) -> int:
+        """Return how many trades lie between the start of the history and minute `index`."""
+        before = self._tapes[symbol].trades_before
+        return int(before[self._zero_row + index] - before[self._zero_row - self._history_minutes])
+
     def plays(self, index: int) -> bool:
         """Tell whether the recording reaches minute `index`."""
         return index < self.minutes_to_play
@@ -162,21 +168,14 @@ class ReplayedPrices:
 
     def extremes(self, symbol: str, first_index: int, count: int) -> tuple[Floats, Floats]:
         """Return the lows and highs of those klines, as recorded."""
-        tape, rows = self._tapes[symbol], self._rows(first_index, count)
+        index, stop = self._clipped(first_index, count)
+        tape, rows = self._tapes[symbol], slice(self._zero_row + index, self._zero_row + stop)
         low, high = tape.low[rows], tape.high[rows]
         return as_doubles(low, tape.price_unit), as_doubles(high, tape.price_unit)
-
-    def trades(self, symbol: str, first_index: int, count: int) -> Ints:
-        """Return the numbers of trades of those klines."""
-        return self._tapes[symbol].trades[self._rows(first_index, count)]
 
     def _clipped(self, first_index: int, count: int) -> tuple[int, int]:
         stop = min(first_index + count, self.minutes_to_play)
         return max(first_index, -self._history_minutes), stop
-
-    def _rows(self, first_index: int, count: int) -> slice:
-        index, stop = self._clipped(first_index, count)
-        return slice(self._zero_row + index, self._zero_row + max(index, stop))
 
     def funding_rate(self, symbol: str, time_ms: int) -> Decimal | None:
         """Return the rate recorded for a settlement; None where nothing was recorded at it."""
@@ -295,6 +294,7 @@ def _taped(whole: pd.DataFrame, recorded: Recorded) -> _Tape:
     volume = counted("volume", quantity_unit)
     close = counted("close", price_unit)
     quote = close * float(price_unit) * (volume * float(quantity_unit))
+    trades = counted("count", Decimal(1)) if "count" in whole else trade_counts(quote)
     return _Tape(
         price_unit=price_unit,
         quantity_unit=quantity_unit,
@@ -305,7 +305,8 @@ def _taped(whole: pd.DataFrame, recorded: Recorded) -> _Tape:
         close=close,
         volume=volume,
         bought=np.minimum(bought, volume),
-        trades=counted("count", Decimal(1)) if "count" in whole else trade_counts(quote),
+        trades=trades,
+        trades_before=np.concatenate([[0], np.cumsum(trades)]),
     )
 
 

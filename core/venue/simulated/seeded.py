@@ -61,6 +61,15 @@ class _Level:
     pull: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Activity:
+    """A day's volume in steps and trades by minute, and the trades before each minute of it."""
+
+    volume: Ints
+    trades: Ints
+    before: Ints
+
+
 class SeededPrices:
     """A `PriceSource` without end for listed symbols.
 
@@ -76,6 +85,7 @@ class SeededPrices:
         self._first_open_ms = start_ms - start_ms % MINUTE_MS
         self._history_minutes = history_minutes
         self._levels: dict[tuple[str, int], _Level] = {}
+        self._tally: dict[tuple[str, int], int] = {}
         kept = _DAYS_KEPT * len(self._instruments)
         self._market = lru_cache(2 * _DAYS_KEPT)(self._drawn_market)
         self._returns = lru_cache(kept)(self._drawn_returns)
@@ -106,6 +116,24 @@ class SeededPrices:
         """Return how many path points lie between the start of the history and minute `index`."""
         return (index + self._history_minutes) * POINTS
 
+    def trades_before(self, symbol: str, index: int) -> int:
+        """Return how many trades lie between the start of the history and minute `index`."""
+        day, row = divmod(index, _DAY)
+        return self._trades_until(symbol, day) + int(self._activity(symbol, day).before[row])
+
+    def _trades_until(self, symbol: str, day: int) -> int:
+        """Return the trades before a day, adding up days from the nearest known one."""
+        first, row = divmod(-self._history_minutes, _DAY)
+        known = day
+        while known > first and (symbol, known) not in self._tally:
+            known -= 1
+        if known == first:
+            self._tally[symbol, first] = -int(self._activity(symbol, first).before[row])
+        for at in range(known, day):
+            whole = int(self._activity(symbol, at).trades.sum())
+            self._tally[symbol, at + 1] = self._tally[symbol, at] + whole
+        return self._tally[symbol, day]
+
     def plays(self, index: int) -> bool:  # noqa: ARG002
         """Return True: a seeded market has no end."""
         return True
@@ -127,14 +155,6 @@ class SeededPrices:
     def extremes(self, symbol: str, first_index: int, count: int) -> tuple[Floats, Floats]:
         """Return the lows and highs of those klines."""
         return self._reel.extremes(symbol, *self._clipped(first_index, count))
-
-    def trades(self, symbol: str, first_index: int, count: int) -> Ints:
-        """Return the numbers of trades of those klines."""
-        index, stop = self._clipped(first_index, count)
-        days = range(index // _DAY, (stop - 1) // _DAY + 1)
-        counts = [self._activity(symbol, day)[1] for day in days]
-        whole = np.concatenate([np.empty(0, np.int64), *counts])
-        return whole[index - index // _DAY * _DAY :][: max(0, stop - index)]
 
     def _clipped(self, first_index: int, count: int) -> tuple[int, int]:
         return max(first_index, -self._history_minutes), first_index + count
@@ -160,20 +180,19 @@ class SeededPrices:
         rng = draws.stream(self._seed, symbol, "path", number)
         inside = _bridged(rng, opens, closes, rules.volatility * self._temper(day)[rows])
         seed_ticks = float(rules.seed_price / rules.tick_size)
-        volume, trades = self._activity(symbol, day)
+        activity = self._activity(symbol, day)
         return Block(
             symbol=symbol,
             price_unit=rules.tick_size,
             quantity_unit=rules.step_size,
             rng=draws.stream(self._seed, symbol, "prints", number),
             ticks=np.rint(seed_ticks * np.exp(inside)).astype(np.int64),
-            volume=volume[rows],
+            volume=activity.volume[rows],
             bought=np.full(BLOCK_MINUTES, -1, dtype=np.int64),
-            trades=trades[rows],
+            trades=activity.trades[rows],
         )
 
-    def _drawn_activity(self, symbol: str, day: int) -> tuple[Ints, Ints]:
-        """Return volume in steps and number of trades of each minute of a day."""
+    def _drawn_activity(self, symbol: str, day: int) -> _Activity:
         rules = self._instruments[symbol]
         pull = self._level(symbol, day).pull
         rng = draws.stream(self._seed, symbol, "activity", day)
@@ -181,7 +200,12 @@ class SeededPrices:
         busy = np.exp(0.6 * rng.standard_normal(_DAY)) * (0.7 + 0.85 * shock)
         quote = rules.turnover * busy * self._profile(day)
         steps = np.rint(quote / float(rules.seed_price * rules.step_size))
-        return np.maximum(1, steps).astype(np.int64), trade_counts(quote)
+        trades = trade_counts(quote)
+        return _Activity(
+            volume=np.maximum(1, steps).astype(np.int64),
+            trades=trades,
+            before=np.cumsum(trades) - trades,
+        )
 
     def _level(self, symbol: str, number: int) -> _Level:
         """Return where a day starts and ends, walking from the nearest known day to it."""
