@@ -33,8 +33,8 @@ def joint_liquidation_price(
 
     LP = (WB + Σ cum − Σ amount·EP) / (Σ |amount|·MMR − Σ amount): one term for BOTH, or one each
     for LONG and SHORT.  `wallet` is WB less the maintenance margin plus the unrealized profit of
-    the account's other cross positions (nothing to add for an isolated one).  The brackets are those at
-    LP, so they are found by iteration.
+    the account's other cross positions (nothing to add for an isolated one).  The brackets are the
+    ones at LP, so they are found by iteration.
     """
     held = [(amount, entry) for amount, entry in holdings if amount]
     if not held:
