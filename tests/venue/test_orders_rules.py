@@ -165,8 +165,8 @@ RULES = [
             {"type": kind},
             -4120,
             (
-                "Order type not supported for this endpoint. Please use the Algo Order API endpoints"
-                " instead."
+                "Order type not supported for this endpoint. Please use the Algo Order API"
+                " endpoints instead."
             ),
         )
         for kind in (

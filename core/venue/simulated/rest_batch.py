@@ -82,7 +82,7 @@ def amendments(exchange: Exchange, params: Params) -> list[Json]:
     rows = [
         amendment_row(rules, order, number)
         for order in exchange.ledger.orders
-        if order.symbol == rules.symbol and wanted in {None, order}
+        if order.symbol == rules.symbol and (wanted is None or order is wanted)
         for number, row in enumerate(order.amendments, start=1)
         if start <= row.time_ms <= end
     ]
