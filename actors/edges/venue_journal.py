@@ -23,6 +23,7 @@ from core.errors import ConfigurationError
 from core.venue.simulated.endpoints import ENDPOINTS
 from core.venue.simulated.errors import Rejection
 from core.venue.simulated.exchange import RULES_VERSION, Exchange
+from core.venue.simulated.market_faults import FAULTS_PATH, repeat
 from core.venue.simulated.params import Params
 from core.venue.simulated.rest import Entry
 
@@ -169,8 +170,11 @@ def _rebuilt(path: Path, rows: list[dict[str, Any]], settings: VenueSettings) ->
 
 
 def _repeat(exchange: Exchange, row: dict[str, Any]) -> None:
-    endpoint = ENDPOINTS[row["m"], row["p"]]
     try:
+        if row["p"] == FAULTS_PATH:
+            repeat(exchange, row["m"], row["q"])
+            return
+        endpoint = ENDPOINTS[row["m"], row["p"]]
         endpoint.handler(exchange, Params(row["q"]))
     except Rejection:
         return  # it was refused the first time too, and changed nothing

@@ -80,6 +80,11 @@ class Candles:
         # by symbol and interval: a candle's open time, the minute it has been gathered up to, it
         self._gathered: dict[tuple[str, str], tuple[int, int, Bar | None]] = {}
 
+    def forget(self, symbol: str) -> None:
+        """Gather a symbol's open candles anew: its prices have been changed."""
+        for key in [key for key in self._gathered if key[0] == symbol]:
+            del self._gathered[key]
+
     def latest(self, symbol: str, interval: str) -> Bar:
         """Return the candle that is open now; one that began before the history has its rest."""
         forming = self._quotes.forming(symbol)

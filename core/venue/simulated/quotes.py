@@ -86,6 +86,7 @@ class Quotes:
         self.ended = False
         self.wear = Wear()
         self.statuses: dict[str, str] = {}  # of symbols that are not TRADING
+        self.stilled: dict[str, tuple[int, int]] = {}  # when a symbol's marks stand still
         self.hidden: dict[str, None] = {}  # symbols that exchangeInfo leaves out
         self.symbols = source.symbols
         self.rank = {symbol: rank for rank, symbol in enumerate(self.symbols)}
@@ -108,15 +109,6 @@ class Quotes:
         self.open_ms = self.source.first_open_ms + self.minute_index * MINUTE_MS
         self.minutes.clear()
         return True
-
-    def resource(self, source: PriceSource) -> None:
-        """Go on with another source of the same symbols and minutes."""
-        self.source = source
-        self.minutes.clear()
-
-    def reload(self, symbol: str) -> None:
-        """Look at the present minute anew: its source has changed it."""
-        self.minutes.pop(symbol, None)
 
     def look_again(self, source: PriceSource) -> None:
         """Take prices and rules from a source that has been changed from now on."""
@@ -145,6 +137,9 @@ class Quotes:
 
     def mark_of(self, symbol: str, price: Decimal, time_ms: int) -> Decimal:
         """Return the mark price that goes with a trade price of a time."""
+        begins, ends = self.stilled.get(symbol, (0, 0))
+        if begins <= time_ms < ends:
+            time_ms = begins
         phase = (time_ms + self._salt[symbol]) % _WAVE_MS
         wave = abs(phase - _WAVE_MS // 2) - _WAVE_MS // 4
         return (price + price * wave * _WAVE).quantize(_E8, ROUND_HALF_EVEN)

@@ -10,12 +10,13 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from core.venue.simulated.clock import AffineClock, stamp_is_acceptable
-from core.venue.simulated.endpoints import ENDPOINTS, Security
+from core.venue.simulated.endpoints import ENDPOINTS, Handler, Security
 from core.venue.simulated.errors import Rejection
 from core.venue.simulated.exchange import Exchange
 from core.venue.simulated.limits import Limits, Verdict
 from core.venue.simulated.listen_keys import ListenKeys
 from core.venue.simulated.params import Params
+from core.venue.simulated.query_lag import positions_of, without_young
 from core.venue.simulated.signing import is_signed_by
 
 RECV_WINDOW_MS = 5_000
@@ -85,8 +86,11 @@ class Door:
         """Run a handler at the exchange's present, past every gate.  Raises Rejection."""
         return ENDPOINTS[method, path].handler(self.exchange, Params(params))
 
-    def handle(self, request: Request) -> Response:
-        """Answer a request; never raises for anything a client may send."""
+    def handle(self, request: Request, lag_ms: int = 0) -> Response:
+        """Answer a request; never raises for anything a client may send.
+
+        `lag_ms` is how far (venue ms) a query sees into the past, a fault.
+        """
         self.tick(request.wall_ms)
         listen = request.path == LISTEN_KEY_PATH and request.method != "GET"
         endpoint = ENDPOINTS.get((request.method, request.path))
@@ -94,7 +98,7 @@ class Door:
             text = f"Path {request.path}, Method {request.method} is invalid"
             headers = self._limits.headers(request.address, request.wall_ms, orders=False)
             return Response(status=404, body={"code": -5000, "msg": text}, headers=headers)
-        fields, repeated = _decoded(request)
+        fields, repeated = parameters(request)
         params = Params(fields)
         weight = 1 if endpoint is None else endpoint.weight
         cost = weight if isinstance(weight, int) else weight(params)
@@ -116,13 +120,21 @@ class Door:
             else:
                 if endpoint.security is Security.SIGNED and request.method != "GET":
                     entry = self._entry(request, fields)
-                body = endpoint.handler(self.exchange, params)
+                body = self._performed(endpoint.handler, request, params, lag_ms)
         except Rejection as refusal:
             headers = self._limits.headers(request.address, request.wall_ms, orders=False)
             status, said = refusal.status, refusal.body()
             return Response(status=status, body=said, headers=headers, entry=entry)
         headers = self._limits.headers(request.address, request.wall_ms, orders=any(count))
         return Response(status=200, body=body, headers=headers, entry=entry)
+
+    def _performed(self, handler: Handler, request: Request, params: Params, lag_ms: int) -> Any:
+        if not lag_ms or request.method != "GET":
+            return handler(self.exchange, params)
+        since_ms = self.exchange.now_ms - lag_ms
+        with positions_of(self.exchange, since_ms):
+            body = handler(self.exchange, params)
+        return without_young(request.path, body, since_ms)
 
     def _admit(self, request: Request, security: Security, params: Params) -> None:
         """Check key, signature and stamp.  Raises Rejection -2014, -2015, -1102, -1022, -1021."""
@@ -174,7 +186,7 @@ class Door:
         return Response(status=verdict.status, body=body, headers=headers)
 
 
-def _decoded(request: Request) -> tuple[dict[str, str], bool]:
+def parameters(request: Request) -> tuple[dict[str, str], bool]:
     """Return the parameters, and whether query or body names one twice.
 
     Where both name one, the query wins.
