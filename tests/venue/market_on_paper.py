@@ -58,7 +58,7 @@ class PaperPrices:
             trades=minute.trades,
             taker_volume=minute.taker_buy_volume,
             taker_quote=minute.taker_buy_quote,
-            first_trade=0,
+            first_trade=1 + index * POINTS,
         )
 
     def extremes(self, symbol: str, first_index: int, count: int) -> tuple[Any, Any]:

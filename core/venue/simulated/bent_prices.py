@@ -126,7 +126,7 @@ class BentPrices:
         return self._bent(self.base.minute(symbol, index))
 
     def bar(self, symbol: str, index: int) -> Bar:
-        """Return the closed candle of minute `index`; `first_trade` is left at 0."""
+        """Return the closed candle of minute `index`."""
         if index < self._first_bent(symbol):
             return self.base.bar(symbol, index)
         key = (symbol, index)
@@ -143,7 +143,7 @@ class BentPrices:
                 trades=minute.trades,
                 taker_volume=minute.taker_buy_volume,
                 taker_quote=minute.taker_buy_quote,
-                first_trade=0,
+                first_trade=1 + self.trades_before(symbol, index),
             )
         return self._made[key]
 

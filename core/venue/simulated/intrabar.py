@@ -121,14 +121,24 @@ class WholeKlines:
         self._units = (price, price, price, price, quantity, quote, one, quantity, quote)
         self._whole = whole
 
-    def bar(self, row: int, open_ms: int) -> Bar:
+    def bar(self, row: int, open_ms: int, first_trade: int) -> Bar:
         """Return one kline as exact decimals."""
         numbers = self._whole[:, row].tolist()
         open_, high, low, close, volume, quote, _, taken, taken_quote = [
             Decimal(number) * unit for number, unit in zip(numbers, self._units, strict=True)
         ]
         return Bar(
-            open_ms, open_, high, low, close, volume, quote, numbers[6], taken, taken_quote, 0
+            open_ms,
+            open_,
+            high,
+            low,
+            close,
+            volume,
+            quote,
+            numbers[6],
+            taken,
+            taken_quote,
+            first_trade,
         )
 
     def bars(self, rows: slice, open_ms: Ints) -> Bars:

@@ -101,7 +101,7 @@ class Candles:
         if kept != start:
             index, part = (max(start, self.first_ms) - self._origin_ms) // MINUTE_MS, None
         minutes = [] if part is None else [part]
-        minutes += [self._quotes.closed(symbol, at) for at in range(index, present)]
+        minutes += [self._quotes.source.bar(symbol, at) for at in range(index, present)]
         part = _merged(start, minutes) if minutes else None
         self._gathered[symbol, interval] = (start, present, part)
         return part
@@ -148,7 +148,7 @@ class Candles:
         index = (first_ms - self._origin_ms) // MINUTE_MS
         closed_ms = quotes.open_ms - 1 + (MINUTE_MS if quotes.ended else 0)
         count = (min(last_ms, closed_ms) - first_ms) // MINUTE_MS + 1
-        found = [quotes.closed(symbol, index + at) for at in range(count)]
+        found = [quotes.source.bar(symbol, index + at) for at in range(count)]
         if last_ms >= quotes.open_ms and not quotes.ended:
             found.append(quotes.forming(symbol))
         return found

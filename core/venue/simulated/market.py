@@ -168,7 +168,7 @@ class PriceSource(Protocol):
         ...
 
     def bar(self, symbol: str, index: int) -> Bar:
-        """Return the closed candle of minute `index`; `first_trade` is left at 0."""
+        """Return the closed candle of minute `index`."""
         ...
 
     def bars(self, symbol: str, first_index: int, count: int) -> Bars:

@@ -57,23 +57,23 @@ class _Lazily(dict[str, _Made]):
 class ClosedBars(Mapping[str, Bar]):
     """The candles of a minute that has closed, each made when it is first looked at."""
 
-    __slots__ = ("_bars", "_index", "_quotes")
+    __slots__ = ("_bars", "_index", "_source")
 
-    def __init__(self, quotes: "Quotes", index: int) -> None:
-        self._quotes = quotes
+    def __init__(self, source: PriceSource, index: int) -> None:
+        self._source = source
         self._index = index
         self._bars: dict[str, Bar] = {}
 
     def __getitem__(self, symbol: str) -> Bar:
         if symbol not in self._bars:
-            self._bars[symbol] = self._quotes.closed(symbol, self._index)
+            self._bars[symbol] = self._source.bar(symbol, self._index)
         return self._bars[symbol]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._quotes.symbols)
+        return iter(self._source.symbols)
 
     def __len__(self) -> int:
-        return len(self._quotes.symbols)
+        return len(self._source.symbols)
 
 
 class Quotes:
@@ -260,21 +260,12 @@ class Quotes:
             trades=max(minute.trades * count // len(minute.prices), min(1, minute.trades)),
             taker_volume=taker,
             taker_quote=taker_quote,
-            first_trade=self._first_trade(symbol, self.minute_index),
+            first_trade=1 + self.source.trades_before(symbol, self.minute_index),
         )
-
-    def closed(self, symbol: str, index: int) -> Bar:
-        """Return the candle of a minute that is over."""
-        first = self._first_trade(symbol, index)
-        return self.source.bar(symbol, index)._replace(first_trade=first)
 
     def closed_bars(self) -> ClosedBars:
         """Return the candles of the present minute, which is over."""
-        return ClosedBars(self, self.minute_index)
-
-    def _first_trade(self, symbol: str, index: int) -> int:
-        """Return the number of a minute's first trade, counted from the start of the history."""
-        return 1 + self.source.trades_before(symbol, index)
+        return ClosedBars(self.source, self.minute_index)
 
     def prints(self, symbol: str, after: int = 0) -> list[Point]:
         """Return the price points of the last hour up to now as trades, oldest first.

@@ -43,10 +43,11 @@ class Reel:
         number, row = divmod(self._zero_row + index, BLOCK_MINUTES)
         return self._block(symbol, number).minute(row, self._first_open_ms + index * MINUTE_MS)
 
-    def bar(self, symbol: str, index: int) -> Bar:
+    def bar(self, symbol: str, index: int, first_trade: int) -> Bar:
         """Return the kline of minute `index`, exact."""
         number, row = divmod(self._zero_row + index, BLOCK_MINUTES)
-        return self._klines(symbol, number).bar(row, self._first_open_ms + index * MINUTE_MS)
+        open_ms = self._first_open_ms + index * MINUTE_MS
+        return self._klines(symbol, number).bar(row, open_ms, first_trade)
 
     def bars(self, symbol: str, index: int, stop: int) -> Bars:
         """Return the klines of minutes `index` to `stop`, exclusive."""

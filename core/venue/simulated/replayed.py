@@ -160,7 +160,7 @@ class ReplayedPrices:
 
     def bar(self, symbol: str, index: int) -> Bar:
         """Return the closed candle of minute `index`."""
-        return self._reel.bar(symbol, index)
+        return self._reel.bar(symbol, index, 1 + self.trades_before(symbol, index))
 
     def bars(self, symbol: str, first_index: int, count: int) -> Bars:
         """Return up to `count` klines from `first_index` on, clipped to history and end."""

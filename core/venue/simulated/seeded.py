@@ -119,7 +119,10 @@ class SeededPrices:
     def trades_before(self, symbol: str, index: int) -> int:
         """Return how many trades lie between the start of the history and minute `index`."""
         day, row = divmod(index, _DAY)
-        return self._trades_until(symbol, day) + int(self._activity(symbol, day).before[row])
+        until = self._tally.get((symbol, day))
+        if until is None:
+            until = self._trades_until(symbol, day)
+        return until + int(self._activity(symbol, day).before[row])
 
     def _trades_until(self, symbol: str, day: int) -> int:
         """Return the trades before a day, adding up days from the nearest known one."""
@@ -146,7 +149,7 @@ class SeededPrices:
 
     def bar(self, symbol: str, index: int) -> Bar:
         """Return the closed candle of minute `index`."""
-        return self._reel.bar(symbol, index)
+        return self._reel.bar(symbol, index, 1 + self.trades_before(symbol, index))
 
     def bars(self, symbol: str, first_index: int, count: int) -> Bars:
         """Return `count` klines from `first_index` on, without what lies before the history."""
