@@ -6,6 +6,7 @@ What a fault does is decided in the core (`request_faults.py`, `frame_faults.py`
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -92,8 +93,7 @@ class VenueFaults:
         response = perform(int(plan.lag_s * 1000)) if plan.performs else None
         if plan.answer is not None:
             entry = response.entry if response is not None else None
-            given = plan.answer
-            response = Response(given.status, given.body, given.headers, entry)
+            response = replace(plan.answer, entry=entry)
         if plan.hold_s:
             await asyncio.sleep(plan.hold_s)
         return None if plan.ending == LOST else response

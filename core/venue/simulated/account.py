@@ -5,6 +5,8 @@ realized profit, commission, funding and the insurance fund only, each with its 
 margin is a part of the wallet set aside.
 """
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 
 from core.venue.simulated.errors import Rejection
@@ -57,6 +59,26 @@ class Account:
         """Tell whether the symbol has a position of any side."""
         rank = self._quotes.rank[symbol]
         return any((rank, side) in self._held for side in POSITION_SIDES)
+
+    @contextmanager
+    def showing(self, past: Mapping[tuple[str, str], tuple[Decimal, Decimal]]) -> Iterator[None]:
+        """Hold other amounts and entry prices by symbol and side while a query is answered.
+
+        What is not named is flat; the isolated margin stays.
+        """
+        held = self._held
+        present = [(position, position.amount, position.entry) for position in self._sides.values()]
+        for position, _, _ in present:
+            key = (position.symbol, position.side)
+            position.amount, position.entry = past.get(key, (ZERO, ZERO))
+        rank = self._quotes.rank
+        self._held = {(rank[p.symbol], p.side): p for p, _, _ in present if p.amount}
+        try:
+            yield
+        finally:
+            self._held = held
+            for position, amount, entry in present:
+                position.amount, position.entry = amount, entry
 
     def is_isolated(self, position: Position) -> bool:
         """Tell whether a position stands on its own margin."""

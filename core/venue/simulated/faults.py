@@ -71,7 +71,7 @@ KINDS: Mapping[str, Kind] = {
     "timeout_after": Kind(Group.REQUEST, {"s": _SECONDS}),
     "latency": Kind(Group.REQUEST, {"ms": Arg(1_000.0, 0.0, 3.6e6), "drip": Arg(default=False)}),
     "reset": Kind(Group.REQUEST, {"when": Arg("before", words=("before", "after", "body"))}),
-    "query_lag": Kind(Group.REQUEST, {"s": _SECONDS}),
+    "query_lag": Kind(Group.REQUEST, {"s": _SECONDS}, lasting=True),
     "maintenance": Kind(Group.REQUEST, {"s": _SECONDS}, lasting=True),
     "ws_drop": Kind(Group.FRAME, {"code": Arg(0, 0, 4_999)}),
     "ws_stall": Kind(Group.FRAME, {"s": _SECONDS, "late": Arg(default=False)}, lasting=True),

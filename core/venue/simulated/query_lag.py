@@ -4,14 +4,11 @@ Orders, trades and income younger than the lag are not there yet; positions are 
 Settings, prices and balances are not delayed.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
 from core.venue.simulated.errors import Rejection
-from core.venue.simulated.exchange import Exchange
-from core.venue.simulated.ledger import ZERO
+from core.venue.simulated.ledger import Ledger
 
 _SINGLE = ("/fapi/v1/order", "/fapi/v1/openOrder", "/fapi/v1/algoOrder")
 _LISTS = ("openOrders", "allOrders", "openAlgoOrders", "allAlgoOrders", "userTrades", "income")
@@ -32,21 +29,11 @@ def _born(row: Any) -> int:
     return int(row.get("createTime") or row.get("time") or 0)
 
 
-@contextmanager
-def positions_of(exchange: Exchange, since_ms: int) -> Iterator[None]:
-    """Let the account hold the positions of a past time while a query is answered."""
-    past: dict[tuple[object, object], tuple[Decimal, Decimal]] = {}
-    for row in exchange.ledger.position_history:
+def positions_of(ledger: Ledger, since_ms: int) -> dict[tuple[str, str], tuple[Decimal, Decimal]]:
+    """Return the amounts and entry prices that symbols and sides had at a time."""
+    past = {}
+    for row in ledger.position_history:
         if int(str(row["time"])) <= since_ms:
-            key = (row["symbol"], row.get("positionSide", "BOTH"))
+            key = (str(row["symbol"]), str(row["positionSide"]))
             past[key] = (Decimal(str(row["positionAmt"])), Decimal(str(row["entryPrice"])))
-    positions = list(exchange.account.positions.values())
-    present = [(position.amount, position.entry) for position in positions]
-    for position in positions:
-        key = (position.symbol, position.side)
-        position.amount, position.entry = past.get(key, (ZERO, ZERO))
-    try:
-        yield
-    finally:
-        for position, (amount, entry) in zip(positions, present, strict=True):
-            position.amount, position.entry = amount, entry
+    return past

@@ -132,7 +132,7 @@ class Door:
         if not lag_ms or request.method != "GET":
             return handler(self.exchange, params)
         since_ms = self.exchange.now_ms - lag_ms
-        with positions_of(self.exchange, since_ms):
+        with self.exchange.account.showing(positions_of(self.exchange.ledger, since_ms)):
             body = handler(self.exchange, params)
         return without_young(request.path, body, since_ms)
 
