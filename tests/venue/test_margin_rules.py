@@ -140,10 +140,11 @@ def test_isolated_margin_is_added_and_taken_back_and_remembered():
 
 
 # ---------------------------------------------------------------------- margin call and after
-SLIDE = [["100000.00"], ["95600.00"], ["95480.00"], ["94000.00"]]
+SLIDE = [["100000.00"], ["95600.00"], ["94950.00"], ["94950.00"], ["94000.00"], ["94000.00"]]
 
 
 def a_sliding_long() -> Exchange:
+    """Return 0.09 long at 100,000 with 500 USDT: called at 94,969, liquidated at 94,874."""
     exchange = an_exchange({"BTCUSDT": SLIDE}, balance="500")
     market(exchange, "BUY", "0.090")
     limit(exchange, "SELL", "0.010", "104000.00", newClientOrderId="rest")
@@ -151,20 +152,29 @@ def a_sliding_long() -> Exchange:
     return exchange
 
 
-def test_a_margin_call_comes_once_before_the_liquidation():
+def calls_by(exchange: Exchange, minute: int) -> list[dict[str, object]]:
+    exchange.advance(START_MS + minute * MINUTE_MS - 1)
+    return [event for event in user_events(exchange) if event["e"] == "MARGIN_CALL"]
+
+
+def test_a_margin_call_comes_once_an_hour_before_the_liquidation():
     exchange = a_sliding_long()
-    exchange.advance(START_MS + MINUTE_MS)
-    assert not [e for e in user_events(exchange) if e["e"] == "MARGIN_CALL"]
-    exchange.advance(START_MS + 3 * MINUTE_MS - 1)
-    calls = [e for e in user_events(exchange) if e["e"] == "MARGIN_CALL"]
-    assert len(calls) <= 1
-    exchange.advance(START_MS + 4 * MINUTE_MS - 1)
+    assert not calls_by(exchange, 2)
+    (event,) = calls_by(exchange, 3)
+    row = event["p"][0]
+    assert (row["s"], row["ps"], row["mt"], row["pa"]) == ("BTCUSDT", "BOTH", "CROSSED", "0.090")
+    assert event["cw"] == "495.50000000"
+    assert not calls_by(exchange, 4)
+    assert exchange.account.held()
+    assert not calls_by(exchange, 5)
     assert not exchange.account.held()
 
 
 def test_a_liquidation_cancels_orders_first_and_says_what_it_is():
     exchange = a_sliding_long()
     exchange.advance(START_MS + 4 * MINUTE_MS - 1)
+    exchange.take_events()
+    exchange.advance(START_MS + 5 * MINUTE_MS - 1)
     events = user_events(exchange)
     orders = [e["o"] for e in events if e["e"] == "ORDER_TRADE_UPDATE"]
     assert (orders[0]["c"], orders[0]["X"], orders[0]["er"]) == ("rest", "EXPIRED", "5")
