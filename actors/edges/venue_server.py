@@ -220,7 +220,10 @@ class VenueServer:
                     refusal = await self._faults.around(plan, lambda _lag_s: _NOTHING)
                     return await deliver(request, refusal and _rendered(refusal), plan)
                 return await self._sockets.serve(request, connection)
-        body = (await request.read()).decode("utf-8", "replace") if request.can_read_body else ""
+        try:
+            body = (await request.read()).decode("utf-8", "replace")
+        except web.RequestPayloadError:  # it is not encoded as its headers say
+            return _json(Rejection(-1130, "body").body(), 400)
         asked = Request(
             method=request.method,
             path=path,
