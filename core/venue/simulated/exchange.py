@@ -83,18 +83,22 @@ class Exchange:
             end = quotes.open_ms + MINUTE_MS
             self._play(min(to_ms, end - 1))
             quotes.now_ms = min(to_ms, end)
-            if quotes.now_ms == end:
-                self._turn(end)
+            if quotes.now_ms == end and self._turn(end):
                 self._stride(to_ms)
+                if quotes.now_ms == to_ms:
+                    self._play(to_ms)
 
-    def _turn(self, end_ms: int) -> None:
-        """Close the minute, settle funding, open the next one at its first prices."""
+    def _turn(self, end_ms: int) -> bool:
+        """Close the minute and settle funding; False when no other one follows.
+
+        The first prices of the next one are still to be played.
+        """
         if not self._close():
-            return
+            return False
         if end_ms % FUNDING_MS == 0:
             self._settle_funding(end_ms)
         self._played_ms = end_ms - 1
-        self._play(end_ms)
+        return True
 
     def _close(self) -> bool:
         """Close the minute; False when no other one follows."""
@@ -133,12 +137,14 @@ class Exchange:
         if most <= 1 or not watched:
             return self._playable(most)
         most = min(most, SPAN_MAX_MINUTES)
+        before = 1 if quotes.minute_index > -quotes.source.history_minutes else 0
         lows, highs = {}, {}
-        for symbol in watched:
-            low, high = quotes.source.extremes(symbol, quotes.minute_index, most)
-            lows[symbol] = np.minimum.accumulate(low).tolist()
-            highs[symbol] = np.maximum.accumulate(high).tolist()
-            most = min(most, len(low))
+        for symbol in watched:  # from the minute before on: a leap out of it counts too
+            first = quotes.minute_index - before
+            low, high = quotes.source.extremes(symbol, first, most + before)
+            lows[symbol] = np.minimum.accumulate(low)[before:].tolist()
+            highs[symbol] = np.maximum.accumulate(high)[before:].tolist()
+            most = min(most, len(lows[symbol]))
         dates = [moment.time_ms for moment in self._expiries(quotes.open_ms, to_ms)]
         if dates:
             most = min(most, (min(dates) - quotes.open_ms) // MINUTE_MS)
@@ -229,8 +235,15 @@ class Exchange:
         ]
 
     def _reach(self, symbol: str, after_ms: int, upto_ms: int) -> Reach:
-        """Return the lowest and highest price from now on, over the points in (after, upto]."""
-        minute, start = self.quotes.minutes[symbol], self.quotes.open_ms
+        """Return the lowest and highest price from now on, over the points in (after, upto].
+
+        A whole minute is judged without its path, together with the one before.
+        """
+        start = self.quotes.open_ms
+        if after_ms <= start and upto_ms >= start + MINUTE_MS - 1:
+            low, high = self.quotes.source.extremes(symbol, self.quotes.minute_index - 1, 2)
+            return Decimal(float(low.min())), Decimal(float(high.max()))
+        minute = self.quotes.minutes[symbol]
         first = bisect_right(minute.offsets_ms, after_ms - start)
         stop = bisect_right(minute.offsets_ms, upto_ms - start)
         past = self.quotes.previous(symbol)  # a leap from there to here counts too
