@@ -77,9 +77,11 @@ class Gate:
         return ticket
 
     def best_against(self, symbol: str, side: str) -> Decimal:
-        """Return the best price that a taker of `side` would meet in the market's book."""
-        bid, ask = self._quotes.touch(symbol)
-        return ask.price if side == "BUY" else bid.price
+        """Return the best price that a taker of `side` meets in the market; -2020 for none."""
+        book = self._quotes.book(symbol, side, 1)
+        if not book:
+            raise Rejection(-2020)
+        return book[0].price
 
     def crosses(self, ticket: Ticket) -> bool:
         """Tell whether a limit order would take, from the market or from an own order."""
