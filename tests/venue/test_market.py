@@ -1,6 +1,7 @@
 """The venue's prices: recorded ones hit exactly, seeded ones alive, both the same whoever asks."""
 
 import json
+import re
 from dataclasses import fields
 from decimal import Decimal
 from itertools import pairwise
@@ -17,6 +18,7 @@ from core.errors import ConfigurationError, DataError
 from core.venue.simulated.instruments import (
     LISTED,
     exchange_info_symbol,
+    expanded,
     leverage_bracket,
     listed,
 )
@@ -218,6 +220,58 @@ def test_replay_hits_every_recorded_number_exactly(klines, seed):
     assert minutes_of(source, len(klines)) is None
 
 
+@pytest.mark.parametrize(
+    ("open_", "high", "low", "close", "volume"),
+    [
+        (500, 500, 500, 500, 0),  # nothing happened
+        (500, 500, 500, 500, 7_000),  # flat with volume
+        (500, 500, 400, 400, 5),  # falls from the open, which is the high, to the close
+        (400, 500, 400, 500, 5),
+        (500, 500, 499, 500, 1),  # one tick, one step
+        (500, 900, 100, 500, 3),  # fewer steps than points
+        (1, 10**9, 1, 10**9, 10**12),
+    ],
+)
+def test_replay_hits_odd_klines_exactly_in_either_order_of_high_and_low(
+    open_, high, low, close, volume
+):
+    names = ["open", "high", "low", "close", "volume"]
+    row = np.array([[open_ / 100, high / 100, low / 100, close / 100, volume / 1_000]] * 60)
+    frame = pd.DataFrame(row, columns=names, index=recorded(60).index)
+    source = replayed({"ADAUSDT": frame}, history=0)
+    orders = set()
+    for at in range(60):
+        (minute,) = minutes_of(source, at)
+        check_minute(minute, source)
+        found = (minute.open, minute.high, minute.low, minute.close)
+        assert found == tuple(Decimal(ticks) / 100 for ticks in (open_, high, low, close))
+        assert minute.volume == Decimal(volume) / 1_000
+        bar = source.bar("ADAUSDT", at)
+        assert bar[1:7] == (*found, minute.volume, minute.quote_volume)
+        assert (bar.taker_volume, bar.taker_quote) == (
+            minute.taker_buy_volume,
+            minute.taker_buy_quote,
+        )
+        orders.add(minute.prices.index(minute.high) < minute.prices.index(minute.low))
+    extremes_inside = {open_, close}.isdisjoint({high, low})
+    assert orders == {True, False} or not extremes_inside
+
+
+def test_extremes_and_trade_numbers_are_those_of_the_candles():
+    for source in (seeded(FIVE[:2], history=700), replayed(FORTNIGHT, history=700)):
+        symbol = source.symbols[0]
+        bars = source.bars(symbol, -700, 2_500)
+        low, high = source.extremes(symbol, -700, 2_500)
+        np.testing.assert_array_equal(low, bars.low)
+        np.testing.assert_array_equal(high, bars.high)
+        number = 1
+        for at in range(-700, 1_800):
+            bar = source.bar(symbol, at)
+            assert bar.first_trade == number
+            assert bar.trades == bars.trades[at + 700]
+            number += bar.trades
+
+
 def test_replay_serves_the_same_trades_at_any_start_and_in_any_company():
     frames = {"BTCUSDT": recorded(3_000), "XYZUSDT": recorded(3_000, price=3.0)}
     both = replayed(frames)
@@ -311,6 +365,38 @@ def test_recorded_funding_is_found_at_its_moved_hour_only():
 def test_an_unlisted_symbol_is_refused_with_the_nearest_one():
     with pytest.raises(ConfigurationError, match="did you mean BTCUSDT"):
         SeededPrices(("BTCUSD",), 1, START_MS, 0)
+
+
+def test_made_up_symbols_are_listed_by_number_and_each_has_a_market_of_its_own():
+    names = expanded(["BTCUSDT", "SIM:500"])
+    assert (len(names), names[1], names[-1]) == (501, "SIM001USDT", "SIM500USDT")
+    assert expanded(["SIM:9999"])[-1] == "SIM9999USDT"
+    assert all(re.fullmatch(r"[A-Z0-9_]{2,20}", name) for name in names)
+    for name in expanded(["SIM:9999"])[::7]:
+        rules = listed(name)
+        assert rules.seed_price % rules.tick_size == 0
+        assert Decimal("0.000009") < rules.tick_size / rules.seed_price < Decimal("0.00011")
+        assert rules.step_size * rules.seed_price <= 1
+        assert rules.price_min < rules.seed_price / 10 < rules.seed_price * 10 < rules.price_max
+        assert rules.market_quantity_max % rules.step_size == 0
+        assert 0.0007 < rules.volatility < 0.0015
+    source = seeded(names[1:4])
+    moves = [np.diff(np.log(source.bars(name, 0, 3_000).close)) for name in source.symbols]
+    assert (np.corrcoef(moves)[np.triu_indices(3, 1)] < 0.9).all()
+    for move, name in zip(moves, source.symbols, strict=True):
+        assert 0.8 * listed(name).volatility < move.std() < 1.2 * listed(name).volatility
+
+
+@pytest.mark.parametrize("name", ["SIM000USDT", "SIM01USDT", "SIM0123USDT", "SIM10000USDT"])
+def test_only_the_documented_made_up_names_are_listed(name):
+    with pytest.raises(ConfigurationError, match="SIM001USDT to SIM9999USDT"):
+        listed(name)
+
+
+@pytest.mark.parametrize("text", ["SIM:", "SIM:0", "SIM:10000", "SIM:-1", "SIM:x"])
+def test_a_senseless_number_of_made_up_symbols_is_refused_in_one_line(text):
+    with pytest.raises(ConfigurationError, match=r"1 to 9999.*Fix:"):
+        expanded([text])
 
 
 def test_an_unlisted_recording_gets_plausible_rules():
