@@ -12,8 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from core.venue.simulated.errors import Rejection
 from core.venue.simulated.events import UserEvent
 from core.venue.simulated.exchange import Exchange
+from core.venue.simulated.faults import read_fault
 from core.venue.simulated.ledger import Order
 from core.venue.simulated.market import MINUTE_MS
+from core.venue.simulated.market_faults import inject
 from tests.venue.market_on_paper import START_MS, algo, an_exchange, call, limit, market
 
 BTC = st.integers(95_000_0, 105_000_0).map(lambda tenths: f"{tenths / 10:.2f}")
@@ -32,6 +34,20 @@ QUANTITY = st.sampled_from(["0.010", "0.050", "0.300", "2.000"])
 MODE = st.sampled_from(["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "NONE"])
 TIF = st.sampled_from(["GTC", "IOC", "FOK", "GTX"])
 AWAY = st.sampled_from(["0.980", "0.995", "0.9999", "1.0001", "1.005", "1.020"])
+
+FAULT = st.sampled_from(
+    [
+        ("partial_fill", {"fraction": 0.3}),
+        ("partial_fill", {"fraction": 0.5, "status": "EXPIRED"}),
+        ("algo_reject_at_trigger", {}),
+        ("price_jump", {"pct": 3}),
+        ("price_jump", {"pct": -4}),
+        ("price_jump", {"pct": 13}),
+        ("price_freeze", {"s": 30}),
+        ("foreign_order", {"side": "SELL", "type": "MARKET", "quantity": "0.010"}),
+        ("delist", {"status": "SETTLING"}),
+    ]
+)
 
 
 # ---------------------------------------------------------------------- what always holds
@@ -211,6 +227,13 @@ class Trader(RuleBasedStateMachine):
     @rule(wait=st.sampled_from([1_000, 23_000, 61_000]))
     def wait(self, wait: int) -> None:
         self.exchange.advance(self.exchange.now_ms + wait)
+
+    @rule(fault=FAULT, symbol=SYMBOL)
+    def strike(self, fault: tuple[str, dict[str, object]], symbol: str) -> None:
+        kind, args = fault
+        wish = {"kind": kind, "count": 1, "match": {"symbol": symbol}, "args": args}
+        with suppress(Rejection):  # a foreign order may be refused like any other
+            inject(self.exchange, read_fault(wish))
 
     @invariant()
     def books_agree(self) -> None:

@@ -308,6 +308,18 @@ def test_a_countdown_cancels_the_symbols_orders_unless_armed_again():
     assert statuses(exchange, "stop") == ["NEW"]
 
 
+def test_countdowns_that_end_together_all_count():
+    paths = {"BTCUSDT": flat("100000.00", 5), "ETHUSDT": flat("2000.00", 5)}
+    exchange = an_exchange(paths)
+    limit(exchange, "BUY", "0.010", "99000.00")
+    limit(exchange, "BUY", "0.100", "1950.00", symbol="ETHUSDT")
+    for symbol in paths:
+        call(exchange, "POST v1/countdownCancelAll", symbol=symbol, countdownTime=60_000)
+    exchange.advance(START_MS + 2 * MINUTE_MS)
+    assert not exchange.ledger.open_orders()
+    assert not exchange.orders.countdowns
+
+
 def test_a_countdown_of_nought_is_off():
     exchange = an_exchange({"BTCUSDT": flat("100000.00", 5)})
     limit(exchange, "BUY", "0.010", "99000.00")

@@ -187,7 +187,7 @@ class Exchange:
         elif moment.ends is not None:
             self.algos.expire_due(moment.ends)
         elif moment.clears:
-            self.orders.cancel_all(moment.symbol)
+            self.orders.end_countdown(moment.symbol)
         else:
             self._at_point(moment.symbol)
         return len(self.outbox) > told
@@ -231,7 +231,7 @@ class Exchange:
         return ends + [
             _Moment(time_ms=due_ms, rank=-1, symbol=symbol, clears=True)
             for symbol, due_ms in self.orders.countdowns.items()
-            if symbol in busy and after_ms < due_ms <= upto_ms
+            if symbol in busy and after_ms <= due_ms <= upto_ms
         ]
 
     def _reach(self, symbol: str, after_ms: int, upto_ms: int) -> Reach:

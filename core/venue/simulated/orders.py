@@ -282,6 +282,11 @@ class OrderDesk:
             if order.is_open:
                 self.cancel(order)
 
+    def end_countdown(self, symbol: str) -> None:
+        """Cancel a symbol's orders because nobody has armed its countdown again."""
+        self.countdowns.pop(symbol, None)
+        self.cancel_all(symbol)
+
     def expire_due(self, order: Order) -> None:
         """End a GTD order whose date has come."""
         if order.is_open:
