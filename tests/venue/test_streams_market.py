@@ -43,7 +43,7 @@ def test_documented_names_have_their_route(name, route):
 @pytest.mark.parametrize(
     "name",
     [
-        *("btcusdt@trade", "btcusdt@kline_7m", "btcusdt@depth7", "btcusdt@depth@50ms", "0", ""),
+        *("btcusdt@tradings", "btcusdt@kline_7m", "btcusdt@depth7", "btcusdt@depth@50ms", "0", ""),
         *("btcusdt@compositeIndex", "!assetIndex@arr", "tradingSession", "btcusdt@depth5@1s"),
     ],
 )

@@ -108,6 +108,22 @@ def aggregate_trade(rules: ListedInstrument, row: Point, time_ms: int) -> Json:
     }
 
 
+def trade(rules: ListedInstrument, row: Point, time_ms: int) -> Json:
+    """`<symbol>@trade`: the prints one by one."""
+    return {
+        "e": "trade",
+        "E": time_ms,
+        "T": row.time_ms,
+        "s": rules.symbol,
+        "t": row.number,
+        "p": price_text(rules, row.price),
+        "q": quantity_text(rules, row.quantity),
+        "X": "MARKET",
+        "m": row.buyer_is_maker,
+        "st": 1,
+    }
+
+
 def ticker(exchange: Exchange, symbol: str, *, mini: bool) -> Json:
     """`<symbol>@ticker` and `@miniTicker`, and rows of their arrays."""
     row = day_row(exchange, symbol)

@@ -21,6 +21,7 @@ Frame = tuple[str, Any]  # stream name, payload
 
 FORCED_MS = 1_000  # wall time between liquidation frames of a symbol
 _KLINES = frozenset({"kline", "continuous"})
+_TRADES = frozenset({"agg", "trade"})
 
 
 @dataclass(slots=True)
@@ -72,7 +73,7 @@ class Publisher:
         klines: list[Frame] = []
         for watch in self._watches.values():
             stream = watch.stream
-            if stream.kind == "agg":
+            if stream.kind in _TRADES:
                 trades = self._trades(watch, event.close_ms - 1)
                 told += [(stream.name, payload) for payload in trades]
             elif stream.kind in _KLINES:
@@ -138,7 +139,7 @@ class Publisher:
                 return [frames.mark_price(exchange, stream.symbol)]
             case "marks":
                 return [[frames.mark_price(exchange, symbol) for symbol in quotes.symbols]]
-            case "agg":
+            case "agg" | "trade":
                 return self._trades(watch, quotes.now_ms)
             case "ticker" | "mini":
                 mini = stream.kind == "mini"
@@ -185,7 +186,8 @@ class Publisher:
         if before is None:
             rows = rows[-1:]
         rules = quotes.instruments[symbol]
-        return [frames.aggregate_trade(rules, row, upto_ms) for row in rows]
+        render = frames.aggregate_trade if watch.stream.kind == "agg" else frames.trade
+        return [render(rules, row, upto_ms) for row in rows]
 
     def _partial_depth(self, watch: _Watch) -> list[Json]:
         symbol, quotes = watch.stream.symbol, self.exchange.quotes
