@@ -6,7 +6,9 @@ from decimal import Decimal
 import pytest
 
 from core.venue.simulated.events import UserEvent
+from core.venue.simulated.faults import read_fault
 from core.venue.simulated.klines import INTERVALS
+from core.venue.simulated.market_faults import inject
 from core.venue.simulated.stream_names import Route, parse
 from core.venue.simulated.streams import Publisher
 from tests.venue.watching import START_MS, SYMBOLS, Watched
@@ -147,8 +149,17 @@ def test_a_liquidation_is_told_once_a_second_at_most_and_the_largest_wins():
 
     def fill(symbol: str, quantity: str, client_id: str = "autoclose-1") -> UserEvent:
         order = {
-            "s": symbol, "S": "SELL", "c": client_id, "x": "TRADE", "X": "FILLED",
-            "q": quantity, "p": "9", "ap": "10", "l": quantity, "z": quantity, "T": 1,
+            "s": symbol,
+            "S": "SELL",
+            "c": client_id,
+            "x": "TRADE",
+            "X": "FILLED",
+            "q": quantity,
+            "p": "9",
+            "ap": "10",
+            "l": quantity,
+            "z": quantity,
+            "T": 1,
         }
         return UserEvent({"e": "ORDER_TRADE_UPDATE", "E": 2, "o": order})
 
@@ -164,3 +175,29 @@ def test_a_liquidation_is_told_once_a_second_at_most_and_the_largest_wins():
         publisher.heard(fill("BTCUSDT", quantity).payload)
     assert watched.play(0.5) == []
     assert [frame["o"]["z"] for _, frame in watched.play(0.7)] == ["5", "5"]
+
+
+def test_contract_info_is_told_when_rules_or_state_change():
+    watched = Watched("!contractInfo", speed=0)
+    assert watched.play(2) == []
+    for kind, args in (("filter_change", {"tickSize": "0.50"}), ("delist", {"status": "CLOSE"})):
+        wish = {"kind": kind, "match": {"symbol": "ETHUSDT"}, "args": args}
+        inject(watched.exchange, read_fault(wish))
+        watched.play(1.1)
+    first, last = watched.of("!contractInfo")
+    assert (first["s"], first["cs"], last["cs"]) == ("ETHUSDT", "TRADING", "CLOSE")
+    assert set(first["bks"][0]) == {"bs", "bnf", "bnc", "mmr", "cf", "mi", "ma"}
+    assert [row["mi"] for row in first["bks"][:-1]] == [row["ma"] + 1 for row in first["bks"][1:]]
+
+
+def test_a_jump_of_the_price_is_pushed_at_once():
+    watched = Watched("btcusdt@bookTicker", "btcusdt@kline_1m", "btcusdt@depth@100ms", speed=1)
+    watched.play(0.2)
+    wish = {"kind": "price_jump", "match": {"symbol": "BTCUSDT"}, "args": {"pct": 3}}
+    before = Decimal(watched.of("btcusdt@bookTicker")[-1]["b"])
+    inject(watched.exchange, read_fault(wish))
+    watched.play(0.3)
+    assert Decimal(watched.of("btcusdt@bookTicker")[-1]["b"]) > before * Decimal("1.02")
+    assert Decimal(watched.of("btcusdt@kline_1m")[-1]["k"]["c"]) > before * Decimal("1.02")
+    prices = [Decimal(price) for price, size in watched.of("btcusdt@depth@100ms")[-1]["b"]]
+    assert max(prices) > before * Decimal("1.02")

@@ -19,6 +19,13 @@ STILL_MS = 1_000  # wall time between pushes of a book that stands still
 
 Sides = tuple[list[Level], list[Level]]
 Json = dict[str, object]
+Moment = tuple[int, int, Decimal]
+
+
+def moment_of(quotes: Quotes, symbol: str) -> Moment:
+    """Return what changes with every change of a symbol's prices and book."""
+    # A fault may move the price between two points: the time of the point alone would hide it.
+    return quotes.moment(symbol), quotes.wear.takes(symbol), quotes.last(symbol)
 
 
 def rows(rules: ListedInstrument, levels: list[Level]) -> list[list[str]]:
@@ -66,7 +73,7 @@ class DepthChain:
         symbol, number = self.symbol, quotes.update_id(self.symbol)
         if number <= self._number:
             return None
-        moment = (quotes.moment(symbol), quotes.wear.takes(symbol))
+        moment = moment_of(quotes, symbol)
         still = moment == self._moment
         if still and wall_ms - self._told_ms < STILL_MS:
             return None

@@ -186,7 +186,7 @@ def contract_info(exchange: Exchange, symbol: str) -> Json:
         "ct": "PERPETUAL",
         "dt": PERPETUAL_DELIVERY_MS,
         "ot": rules.onboard_ms,
-        "cs": getattr(rules, "status", "TRADING"),
+        "cs": exchange.quotes.statuses.get(symbol, "TRADING"),
         "bks": brackets,
         "st": 1,
     }

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.venue.simulated import frames
-from core.venue.simulated.depth import DepthChain, Json
+from core.venue.simulated.depth import DepthChain, Json, Moment, moment_of
 from core.venue.simulated.events import MinuteClosed
 from core.venue.simulated.exchange import Exchange
 from core.venue.simulated.market import Bar
@@ -158,10 +158,8 @@ class Publisher:
             case _:
                 return []  # liquidations are pushed when they happen
 
-    def _moment(self, symbol: str) -> tuple[int, int]:
-        """Return what changes with every change of the symbol's prices and book."""
-        quotes = self.exchange.quotes
-        return quotes.moment(symbol), quotes.wear.takes(symbol)
+    def _moment(self, symbol: str) -> Moment:
+        return moment_of(self.exchange.quotes, symbol)
 
     def _moved(self, watch: _Watch) -> list[str]:
         """Return the symbols whose market has changed since the watch was last asked."""
@@ -199,9 +197,13 @@ class Publisher:
         return [frames.partial_depth(quotes, symbol, int(watch.stream.detail), told)]
 
     def _contracts(self, watch: _Watch) -> list[Json]:
-        now = dict(self.exchange.quotes.instruments)
+        quotes = self.exchange.quotes
+        now = {
+            symbol: (rules, quotes.statuses.get(symbol))
+            for symbol, rules in quotes.instruments.items()
+        }
         before, watch.seen = watch.seen or now, now
-        changed = [symbol for symbol, rules in now.items() if before.get(symbol) != rules]
+        changed = [symbol for symbol, state in now.items() if before.get(symbol) != state]
         return [frames.contract_info(self.exchange, symbol) for symbol in changed]
 
 
