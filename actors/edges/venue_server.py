@@ -211,14 +211,16 @@ class VenueServer:
         self._last_contact = wall_ms()
         path = request.rel_url.raw_path
         if request.headers.get("Upgrade", "").lower() == "websocket":
-            if path == venue_ws_api.PATH:
-                return await venue_ws_api.serve(request, self._sockets, self._desk)
-            connection = self._sockets.connection_for(request)
-            if connection is not None:
+            calls = path == venue_ws_api.PATH
+            connection = None if calls else self._sockets.connection_for(request)
+            if calls or connection is not None:
                 plan = self._faults.plan("GET", path, "")
-                if plan is not HARMLESS and (plan.answer is not None or plan.ending == LOST):
-                    refusal = await self._faults.around(plan, lambda _lag_s: _NOTHING)
+                if plan.answer is not None or plan.ending == LOST:
+                    refusal = await self._faults.around(plan, lambda _lag_ms: _NOTHING)
                     return await deliver(request, refusal and _rendered(refusal), plan)
+            if calls:
+                return await venue_ws_api.serve(request, self._sockets, self._desk)
+            if connection is not None:
                 return await self._sockets.serve(request, connection)
         try:
             body = (await request.read()).decode("utf-8", "replace")
