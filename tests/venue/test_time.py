@@ -28,8 +28,8 @@ SPAN = 150  # minutes: a funding hour lies inside
 class EveryPoint(Exchange):
     """An exchange that takes no short cut: all points of all that may matter are played."""
 
-    def _touched(self, reach: Mapping[str, tuple[Decimal, Decimal]]) -> list[str]:
-        return list(reach)
+    def _touched(self, reach: Mapping[str, tuple[Decimal, Decimal]]) -> tuple[list[str], bool]:
+        return list(reach), True
 
 
 def a_live_exchange(seed: int = 7, history: int = 90, kind: type[Exchange] = Exchange) -> Exchange:

@@ -42,6 +42,7 @@ class _Moment:
     rank: int
     symbol: str
     ends: Order | AlgoOrder | None = None  # a GTD order whose date has come
+    at_risk: bool = False  # whether positions are to be looked after
     clears: bool = False  # a countdown that cancels the symbol's orders
 
 
@@ -152,7 +153,7 @@ class Exchange:
         while calm < most:
             last = span - 1
             reach = {s: (Decimal(lows[s][last]), Decimal(highs[s][last])) for s in watched}
-            if self._touched(reach):
+            if any(self._touched(reach)):
                 break
             calm, span = span, min(2 * span, most)
         return calm
@@ -189,17 +190,19 @@ class Exchange:
         elif moment.clears:
             self.orders.end_countdown(moment.symbol)
         else:
-            self._at_point(moment.symbol)
+            self._at_point(moment.symbol, at_risk=moment.at_risk)
         return len(self.outbox) > told
 
     def react(self, symbol: str) -> None:
         """Let orders and positions meet a price that has changed at this moment."""
-        self._at_point(symbol)
+        self._at_point(symbol, at_risk=True)
 
-    def _at_point(self, symbol: str) -> None:
+    def _at_point(self, symbol: str, *, at_risk: bool) -> None:
+        told = len(self.outbox)
         self.algos.match(symbol)
         self.orders.match(symbol)
-        self.risk.look(symbol)
+        if at_risk or len(self.outbox) > told:  # a fill changes what the account can bear
+            self.risk.look(symbol)
 
     def _watched(self) -> list[str]:
         """Return the symbols whose prices may change something, in their order."""
@@ -211,13 +214,16 @@ class Exchange:
         """Return what may happen after a place in time and up to another time, in order."""
         after_ms = place[0]
         reach = {symbol: self._reach(symbol, after_ms, upto_ms) for symbol in watched}
-        open_ms, rank = self.quotes.open_ms, self.quotes.rank
+        quotes = self.quotes
+        open_ms, rank = quotes.open_ms, quotes.rank
         moments = self._expiries(after_ms, upto_ms)
-        for symbol in self._touched(reach):
-            for offset in self.quotes.minutes[symbol].offsets_ms:
-                at = (open_ms + offset, rank[symbol])
-                if at > place and at[0] <= upto_ms:
-                    moments.append(_Moment(time_ms=at[0], rank=at[1], symbol=symbol))
+        touched, at_risk = self._touched(reach)
+        for symbol in touched:
+            moments += [
+                _Moment(time_ms=time_ms, rank=rank[symbol], symbol=symbol, at_risk=at_risk)
+                for time_ms in (open_ms + offset for offset in quotes.minutes[symbol].offsets_ms)
+                if time_ms <= upto_ms and (time_ms, rank[symbol]) > place
+            ]
         return sorted(moments, key=lambda one: (one.time_ms, one.rank))
 
     def _expiries(self, after_ms: int, upto_ms: int) -> list[_Moment]:
@@ -250,18 +256,20 @@ class Exchange:
         ahead = (past, self.quotes.last(symbol), *minute.prices[first:stop])
         return min(ahead), max(ahead)
 
-    def _touched(self, reach: Mapping[str, Reach]) -> list[str]:
+    def _touched(self, reach: Mapping[str, Reach]) -> tuple[list[str], bool]:
         """Return the symbols whose prices, as far as they reach, may change something.
 
-        All of them where a liquidation may be near, for then every price counts.
+        All of them where positions are at risk, for then every price counts; that is the second
+        part of the answer.
         """
         marks = {
             symbol: (low * (1 - MARK_WIGGLE), high * (1 + MARK_WIGGLE))
             for symbol, (low, high) in reach.items()
         }
         if may_strain(self.account, self.quotes.instruments, marks):
-            return list(reach)
-        return [symbol for symbol, (low, high) in marks.items() if self._meets(symbol, low, high)]
+            return list(reach), True
+        met = [symbol for symbol, (low, high) in marks.items() if self._meets(symbol, low, high)]
+        return met, False
 
     def _meets(self, symbol: str, low: Decimal, high: Decimal) -> bool:
         """Tell whether a price or mark within the two may fill or trigger an order."""
