@@ -22,6 +22,7 @@ from actors.edges.venue_journal import Journal, World, new_world, open_journal
 from actors.edges.venue_server import ServerSettings, VenueServer, wall_ms
 from actors.edges.venue_source import SYMBOLS_DEFAULT, VenueSettings
 from core.errors import ConfigurationError, TradingError
+from core.venue.simulated.instruments import expanded
 
 IDLE_S = 600.0
 SHUTDOWN_S = 2.0
@@ -32,7 +33,8 @@ class VenueOptions:
     """Options of `run.py venue`.
 
     `speed` is venue seconds per wall second (0: only POST /sim/clock moves the time).  `symbols`
-    empty means the five defaults, or with `data` all that the folder holds.  With `state` the venue
+    empty means the five defaults, or with `data` all that the folder holds; `SIM:500` stands for
+    500 made-up ones.  With `state` the venue
     keeps its journal there, publishes its address beside it, goes on where it stopped, and stops by
     itself after ten wall minutes without a client.
     """
@@ -61,7 +63,7 @@ def serve(options: VenueOptions) -> int:
             f"--speed must be 0 or more, was {options.speed}. Fix: give e.g. --speed 60."
         )
     settings = VenueSettings(
-        symbols=options.symbols or (() if options.data else SYMBOLS_DEFAULT),
+        symbols=expanded(options.symbols) or (() if options.data else SYMBOLS_DEFAULT),
         seed=options.seed,
         balance=str(options.balance),
         history=options.history,

@@ -20,10 +20,12 @@ from typing import Any, TextIO
 
 from actors.edges.venue_source import VenueSettings, open_source
 from core.errors import ConfigurationError
+from core.venue.simulated.endpoints import ENDPOINTS
 from core.venue.simulated.errors import Rejection
 from core.venue.simulated.exchange import RULES_VERSION, Exchange
+from core.venue.simulated.market_faults import FAULTS_PATH, repeat
 from core.venue.simulated.params import Params
-from core.venue.simulated.rest import ENDPOINTS, Entry
+from core.venue.simulated.rest import Entry
 
 LOCK_WAIT_S = 5.0
 LOCK_POLL_S = 0.05
@@ -154,6 +156,8 @@ def _rebuilt(path: Path, rows: list[dict[str, Any]], settings: VenueSettings) ->
     source, notices = open_source(kept)
     exchange = Exchange(source, balance=Decimal(kept.balance), start_ms=kept.start_ms)
     for number, row in enumerate(rows[1:], start=2):
+        if row["k"] == "t" and number < len(rows) and rows[number]["k"] == "t":
+            continue  # how time is sliced changes nothing: pass it in one go, check at its end
         exchange.advance(row["t"])
         if row["k"] == "r":
             _repeat(exchange, row)
@@ -168,8 +172,11 @@ def _rebuilt(path: Path, rows: list[dict[str, Any]], settings: VenueSettings) ->
 
 
 def _repeat(exchange: Exchange, row: dict[str, Any]) -> None:
-    endpoint = ENDPOINTS[row["m"], row["p"]]
     try:
+        if row["p"] == FAULTS_PATH:
+            repeat(exchange, row["m"], row["q"])
+            return
+        endpoint = ENDPOINTS[row["m"], row["p"]]
         endpoint.handler(exchange, Params(row["q"]))
     except Rejection:
         return  # it was refused the first time too, and changed nothing

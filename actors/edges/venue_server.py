@@ -10,29 +10,39 @@ import contextlib
 import hmac
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 from aiohttp import web
 
+from actors.edges import venue_ws_api
+from actors.edges.venue_faults import VenueFaults, deliver, read_wish, refused
 from actors.edges.venue_journal import Journal, World
-from actors.edges.venue_sockets import Sockets, connection_for
+from actors.edges.venue_sockets import Sockets
+from actors.edges.venue_wire import WireRules
 from core.venue.simulated.clock import AffineClock
+from core.venue.simulated.errors import Rejection
 from core.venue.simulated.events import MinuteClosed
-from core.venue.simulated.rest import Door, Request
+from core.venue.simulated.faults import Group, InvalidFault
+from core.venue.simulated.market import MINUTE_MS
+from core.venue.simulated.request_faults import HARMLESS, LOST, Plan
+from core.venue.simulated.rest import Door, Entry, Request, Response, parameters
 from core.venue.simulated.streams import Publisher
 
 STEP_S = 0.025
 MARK_MS = 2_000  # wall time between marks of the venue time in the journal
 MINUTE_MARK_MS = 100  # and after a minute has closed, so that little is played twice
 STALL_MS = 10_000  # a longer hole in wall time is a pause of the machine, not market time
-PIECE_MS = 3_600_000  # venue time played in one go
+PIECE_MS = 3_600_000  # venue time played in one go at most,
+PIECE_CANDLES = 10_000  # and candles closed: what clients can be sent without falling behind
 BACKLOG_FINE = 1 << 20  # bytes
 PATIENCE_STEPS = 80
 BODY_MAX = 1 << 20
 ADVANCE_MAX_S = 31 * 86_400
 SPEED_MAX = 100_000.0
+_NOTHING = Response(status=200, body={})
+LOST_ANSWER = Response(status=408, body=Rejection(-1007).body())
 
 
 def wall_ms() -> int:
@@ -50,6 +60,7 @@ class ServerSettings:
     enforce_limits: bool = False
     idle_s: float = 0.0
     token: str = ""  # what POST /sim/stop must bear; empty: no such request is served
+    wires: WireRules = field(default_factory=WireRules)
 
 
 class VenueServer:
@@ -83,7 +94,16 @@ class VenueServer:
             enforce_limits=settings.enforce_limits,
         )
         self._publisher = Publisher(self._exchange)
-        self._sockets = Sockets()
+        self._sockets = Sockets(settings.wires)
+        self._faults = VenueFaults(self._exchange, self._sockets, wall_ms)
+        self._desk = venue_ws_api.Desk(
+            handle=self._called,
+            wall_ms=wall_ms,
+            venue_ms=lambda: self._exchange.now_ms,
+            greet=self._door.greet,
+        )
+        symbols = len(self._exchange.quotes.symbols)
+        self._piece_ms = min(PIECE_MS, max(1, PIECE_CANDLES // symbols) * MINUTE_MS)
         self._last_tick = self._last_mark = self._last_contact = now
         self._said_end = False
         self.stopped = asyncio.Event()
@@ -97,6 +117,9 @@ class VenueServer:
         app.router.add_get("/sim/health", self._health)
         app.router.add_post("/sim/clock", self._set_clock)
         app.router.add_post("/sim/stop", self._stop)
+        app.router.add_get("/sim/faults", self._list_faults)
+        app.router.add_post("/sim/faults", self._arm_faults)
+        app.router.add_delete("/sim/faults", self._clear_faults)
         app.router.add_route("*", "/{path:.*}", self._any)
         return app
 
@@ -123,6 +146,7 @@ class VenueServer:
             self._publisher.watch(self._sockets.wanted())
             for name, payload in self._publisher.due(now):
                 self._sockets.publish(name, payload)
+            self._faults.pump()
             self._expire_listen_key(now)
             if self._is_idle(now):
                 self._say("nobody has called for ten minutes: the venue saves and stops")
@@ -138,6 +162,8 @@ class VenueServer:
                 speed=door.clock.speed,
             )
         self._last_tick = now
+        if door.clock.speed > 1:  # where the machine cannot keep the pace, venue time goes slower
+            door.clock = door.clock.not_past(now, self._exchange.now_ms + self._piece_ms)
         door.tick(now)
         self._deliver(now)
 
@@ -155,15 +181,22 @@ class VenueServer:
                 self._publisher.watch(self._sockets.wanted())
                 for name, payload in self._publisher.closed(event):
                     self._sockets.publish(name, payload)
-            elif key:
-                self._sockets.publish_user(key, event.payload)
+            else:
+                self._publisher.heard(event.payload)
+                if key:
+                    self._sockets.publish_user(key, event.payload)
         if self._exchange.ended and not self._said_end:
             self._said_end = True
             self._say("the recorded data is at its end: prices and venue time stand still from now")
 
     def _expire_listen_key(self, now: int) -> None:
-        key = self._door.listen_keys.expire(now)
-        if key is not None:
+        keys = self._door.listen_keys
+        silent = False
+        if keys.active(now) and (fault := self._faults.expires_key()) is not None:
+            silent = fault.fault.args["silent"]
+            keys.outlive(now)
+        key = keys.expire(now)
+        if key is not None and not silent:
             payload = {"e": "listenKeyExpired", "E": self._exchange.now_ms, "listenKey": key}
             self._sockets.publish_user(key, payload)
 
@@ -175,28 +208,70 @@ class VenueServer:
 
     # ------------------------------------------------------------------ Binance's paths
     async def _any(self, request: web.Request) -> web.StreamResponse:
-        self._last_contact = now = wall_ms()
+        self._last_contact = wall_ms()
+        path = request.rel_url.raw_path
         if request.headers.get("Upgrade", "").lower() == "websocket":
-            connection = connection_for(request)
+            calls = path == venue_ws_api.PATH
+            connection = None if calls else self._sockets.connection_for(request)
+            if calls or connection is not None:
+                plan = self._faults.plan("GET", path, "")
+                if plan.answer is not None or plan.ending == LOST:
+                    refusal = await self._faults.around(plan, lambda _lag_ms: _NOTHING)
+                    return await deliver(request, refusal and _rendered(refusal), plan)
+            if calls:
+                return await venue_ws_api.serve(request, self._sockets, self._desk)
             if connection is not None:
                 return await self._sockets.serve(request, connection)
-        body = (await request.read()).decode("utf-8", "replace") if request.can_read_body else ""
-        self._tick(now)
-        response = self._door.handle(
-            Request(
-                method=request.method,
-                path=request.rel_url.raw_path,
-                query=request.rel_url.raw_query_string,
-                body=body,
-                api_key=request.headers.get("X-MBX-APIKEY"),
-                address=request.remote or "",
-                wall_ms=now,
-            )
+        try:
+            body = (await request.read()).decode("utf-8", "replace")
+        except web.RequestPayloadError:  # it is not encoded as its headers say
+            return _json(Rejection(-1130, "body").body(), 400)
+        asked = Request(
+            method=request.method,
+            path=path,
+            query=request.rel_url.raw_query_string,
+            body=body,
+            api_key=request.headers.get("X-MBX-APIKEY"),
+            address=request.remote or "",
+            wall_ms=wall_ms(),
         )
-        if response.entry is not None and self._journal is not None:
-            self._journal.request(response.entry)
+        plan = self._plan(asked)
+        if plan is HARMLESS:
+            return _rendered(self._answer(asked))
+        response = await self._faults.around(plan, lambda lag_ms: self._answer(asked, lag_ms))
+        return await deliver(request, response and _rendered(response), plan)
+
+    async def _called(self, request: Request) -> Response:
+        """Answer a WS-API request; an answer that a fault takes away is a time-out there."""
+        plan = self._plan(request)
+        if plan is HARMLESS:
+            return self._answer(request)
+        response = await self._faults.around(plan, lambda lag_ms: self._answer(request, lag_ms))
+        return response or LOST_ANSWER
+
+    def _plan(self, request: Request) -> Plan:
+        if not self._faults.table.waits(Group.REQUEST):
+            return HARMLESS
+        symbol = parameters(request)[0].get("symbol", "")
+        return self._faults.plan(request.method, request.path, symbol)
+
+    def _answer(self, request: Request, lag_ms: int = 0) -> Response:
+        """Put a request to the door, whichever way it came, and tell what it has caused.
+
+        `lag_ms` is how far (wall ms) a query sees into the past.
+        """
+        now = wall_ms()
+        self._last_contact = now
+        self._tick(now)
+        pace = self._door.clock.speed or 1.0
+        response = self._door.handle(replace(request, wall_ms=now), int(lag_ms * pace))
+        self._note(response.entry)
         self._deliver(now)
-        return _json(response.body, response.status, response.headers)
+        return response
+
+    def _note(self, entry: Entry | None) -> None:
+        if entry is not None and self._journal is not None:
+            self._journal.request(entry)
 
     # ------------------------------------------------------------------ the simulation itself
     async def _ledger(self, _request: web.Request) -> web.Response:
@@ -226,9 +301,33 @@ class VenueServer:
                 "data": self._world.settings.data,
                 "last_minute_ms": quotes.open_ms,
                 "resumed": self._world.resumed,
-                "faults": [],
+                **self._faults.health(),
             }
         )
+
+    async def _list_faults(self, _request: web.Request) -> web.Response:
+        return _json(self._faults.health())
+
+    async def _arm_faults(self, request: web.Request) -> web.Response:
+        now = self._touch()
+        try:
+            wishes = read_wish(await request.read())
+            rows = []
+            for fault in wishes:
+                armed, entry = self._faults.arm(fault, self._door.clock.speed or 1.0)
+                self._note(entry)
+                rows.append(armed.as_json())
+        except (InvalidFault, Rejection) as reason:
+            return _json(refused(reason), 400)
+        finally:
+            self._deliver(now)
+        return _json(rows[0] if len(rows) == 1 else rows)
+
+    async def _clear_faults(self, _request: web.Request) -> web.Response:
+        self._touch()
+        count, entry = self._faults.clear()
+        self._note(entry)
+        return _json({"cleared": count})
 
     async def _set_clock(self, request: web.Request) -> web.Response:
         now = self._touch()
@@ -249,7 +348,7 @@ class VenueServer:
     async def _advance(self, target_ms: int) -> None:
         """Play up to a venue time in pieces: other clients and the memory keep breathing."""
         while self._exchange.now_ms < target_ms and not self._exchange.ended:
-            self._exchange.advance(min(target_ms, self._exchange.now_ms + PIECE_MS))
+            self._exchange.advance(min(target_ms, self._exchange.now_ms + self._piece_ms))
             self._deliver(wall_ms())
             await self._let_clients_read()
         reached = max(target_ms, self._exchange.now_ms)
@@ -275,6 +374,16 @@ class VenueServer:
         self._last_contact = now = wall_ms()
         self._tick(now)
         return now
+
+
+def _rendered(response: Response) -> web.Response:
+    """Return an answer as HTTP: JSON, or a text as it is when a fault gave one."""
+    if not isinstance(response.body, str):
+        return _json(response.body, response.status, response.headers)
+    kind = "text/html" if response.body.startswith("<") else "application/json"
+    return web.Response(
+        text=response.body, status=response.status, headers=response.headers, content_type=kind
+    )
 
 
 def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

@@ -1,80 +1,82 @@
-"""The simulated venue's WebSocket side: connections, subscriptions, fan-out.
+"""The simulated venue's WebSocket side: routes, subscriptions, fan-out.
 
-Each connection has its own queue, bounded in bytes, and its own writer, so a slow reader is cut and
-nobody else notices.  Which frames there are is decided in `core/venue/simulated/streams.py`.
+Which frames there are is decided in `core/venue/simulated/streams.py`, what a control frame does in
+`control.py`, and how bytes reach a client in `venue_wire.py`.
 """
 
-import asyncio
-import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 from aiohttp import WSMsgType, web
 
-from core.venue.simulated.streams import Route, parse
+from actors.edges.venue_wire import Backlogs, Wire, WireRules, framed
+from core.venue.simulated.control import STREAMS_MAX, Subscriptions
+from core.venue.simulated.stream_names import Route, parse
 
-BACKLOG_MAX = 16 << 20  # bytes queued for one client
-STREAMS_MAX = 1024
-PING_S = 180.0
-CLOSE_S = 1.0
+_NOT_TEXT = {"code": 3, "msg": "Invalid JSON: expected value at line 1 column 1"}
+_KEY_ENDED = "listenKeyExpired"
 
 
-class Connection:
-    """One client's socket: its route, its form (raw or combined) and what it listens to."""
+class Connection(Wire):
+    """One client's stream socket: its route, its form (raw or combined), what it listens to."""
 
-    def __init__(self, route: Route | None, *, combined: bool) -> None:
+    def __init__(
+        self,
+        route: Route | None,
+        subscriptions: Subscriptions,
+        events: dict[str, frozenset[str]],
+        sockets: "Sockets",
+    ) -> None:
+        super().__init__(sockets.rules, sockets.backlogs)
         self.route = route
-        self.combined = combined
-        self.names: dict[str, None] = {}
-        self.transport: asyncio.WriteTransport | None = None
-        self.backlog = 0  # bytes queued and not sent
-        self.socket = web.WebSocketResponse(heartbeat=PING_S, max_msg_size=1 << 20)
-        self._queue: asyncio.Queue[str | None] = asyncio.Queue()
+        self.subscriptions = subscriptions
+        self._events = events
 
     def market_names(self) -> list[str]:
         """Return the streams that this route really carries."""
         route = Route.PUBLIC if self.route is None else self.route
-        found = []
-        for name in self.names:
-            stream = parse(name)
-            if stream is not None and stream.route is route:
-                found.append(name)
-        return found
+        parsed = [(name, parse(name)) for name in self.subscriptions.names]
+        return [name for name, stream in parsed if stream is not None and stream.route is route]
 
-    def post(self, text: str) -> None:
-        """Queue a frame; a client that does not read is cut."""
-        self.backlog += len(text)
-        if self.backlog > BACKLOG_MAX:
-            self.cut()
-            return
-        self._queue.put_nowait(text)
+    def hears(self, key: str, event: str) -> bool:
+        """Tell whether a user event of a listen key is for this connection."""
+        if self.route is not Route.PRIVATE or key not in self.subscriptions.names:
+            return False
+        wanted = self._events.get(key)
+        return wanted is None or event in wanted or event == _KEY_ENDED
 
-    async def write(self) -> None:
-        """Send queued frames until the connection ends."""
-        while (text := await self._queue.get()) is not None:
-            try:
-                await self.socket.send_str(text)
-            except (ConnectionError, RuntimeError):
-                break
-            self.backlog -= len(text)
-        await self.socket.close()
+    def tell(self, name: str, payload: Any) -> None:
+        """Send a frame of a stream in the connection's form."""
+        self.post(framed(encoded(name, payload, combined=self.subscriptions.combined)))
 
-    def cut(self) -> None:
-        """Drop a connection without waiting for its client."""
-        if self.transport is not None:
-            self.transport.abort()
+    def answer(self, payload: Any) -> None:
+        """Send the answer to a control frame."""
+        self.post(framed(orjson.dumps(payload)))
 
-    def finish(self) -> None:
-        """Let the writer end after what is queued."""
-        self._queue.put_nowait(None)
+
+def encoded(name: str, payload: Any, *, combined: bool) -> bytes:
+    """Return a frame's text: the payload, or the payload under its stream's name."""
+    return orjson.dumps({"stream": name, "data": payload} if combined else payload)
 
 
 class Sockets:
-    """All connections of a venue."""
+    """All connections of a venue.
 
-    def __init__(self) -> None:
-        self.connections: list[Connection] = []
-        self._wanted: dict[str, list[Connection]] = {}
+    `tamper` may take a frame away from a connection (and send what it likes instead): a fault.
+    """
+
+    def __init__(self, rules: WireRules | None = None) -> None:
+        self.rules = rules or WireRules()
+        self.backlogs = Backlogs(self.rules.backlogs_max)
+        self.tamper: Callable[[Connection, str, Any], bool] | None = None
+        self._wanted: dict[str, dict[Connection, None]] = {}
+        self._private: dict[Connection, None] = {}
+
+    @property
+    def connections(self) -> list[Wire]:
+        """All sockets that are open, streams and WS-API alike."""
+        return self.backlogs.wires
 
     def wanted(self) -> list[str]:
         """Return the market streams that somebody listens to."""
@@ -82,108 +84,91 @@ class Sockets:
 
     def backlog(self) -> int:
         """Return the bytes that the slowest client has yet to read."""
-        return max((connection.backlog for connection in self.connections), default=0)
+        return self.backlogs.worst()
 
+    # ------------------------------------------------------------------ outgoing
     def publish(self, name: str, payload: Any) -> None:
         """Send a market frame to whoever listens to it."""
-        listeners = self._wanted.get(name)
-        if not listeners:
-            return
-        raw = orjson.dumps(payload).decode()
-        wrapped = f'{{"stream":"{name}","data":{raw}}}'
-        for connection in listeners:
-            connection.post(wrapped if connection.combined else raw)
+        forms: dict[bool, bytes] = {}
+        for connection in self._wanted.get(name, ()):
+            if self.tamper is not None and self.tamper(connection, name, payload):
+                continue
+            combined = connection.subscriptions.combined
+            if combined not in forms:
+                forms[combined] = framed(encoded(name, payload, combined=combined))
+            connection.post(forms[combined])
 
     def publish_user(self, key: str, payload: dict[str, Any]) -> None:
         """Send a user-stream frame to whoever holds the listen key."""
-        raw = ""
-        for connection in self.connections:
-            if key in connection.names and connection.route is Route.PRIVATE:
-                raw = raw or orjson.dumps(payload).decode()
-                connection.post(
-                    f'{{"stream":"{key}","data":{raw}}}' if connection.combined else raw
-                )
+        for connection in self._private:
+            if not connection.hears(key, payload["e"]):
+                continue
+            if self.tamper is not None and self.tamper(connection, key, payload):
+                continue
+            connection.tell(key, payload)
 
+    # ------------------------------------------------------------------ incoming
     async def serve(self, request: web.Request, connection: Connection) -> web.WebSocketResponse:
         """Run one connection until it ends."""
-        await connection.socket.prepare(request)
-        connection.transport = request.transport
-        self.connections.append(connection)
-        self._resubscribe()
-        writer = asyncio.create_task(connection.write())
+        await connection.open(request)
+        self._listen(connection, connection.market_names())
+        if connection.route is Route.PRIVATE:
+            self._private[connection] = None
         try:
             async for message in connection.socket:
+                if await connection.handles(message):
+                    continue
                 if message.type is WSMsgType.TEXT:
-                    answer = self._command(connection, message.data)
-                    connection.post(orjson.dumps(answer).decode())
+                    self._command(connection, message.data)
                 elif message.type is WSMsgType.BINARY:
-                    connection.post('{"code":3,"msg":"Invalid JSON: expected text"}')
+                    connection.answer(_NOT_TEXT)
         finally:
-            self.connections.remove(connection)
-            self._resubscribe()
-            connection.finish()
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(writer, CLOSE_S)
+            self._private.pop(connection, None)
+            self._forget(connection, connection.market_names())
+            connection.close()
         return connection.socket
 
-    def _resubscribe(self) -> None:
-        self._wanted = {}
-        for connection in self.connections:
-            for name in connection.market_names():
-                self._wanted.setdefault(name, []).append(connection)
+    def _command(self, connection: Connection, text: str) -> None:
+        before = connection.market_names()
+        connection.answer(connection.subscriptions.answer(text))
+        after = connection.market_names()
+        if before != after:
+            kept = set(after)
+            self._forget(connection, [name for name in before if name not in kept])
+            self._listen(connection, after)
 
-    def _command(self, connection: Connection, text: str) -> dict[str, Any]:
-        """Carry out a control frame; ids are echoed as they came, integer or text."""
-        try:
-            frame = orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            return {"code": 3, "msg": f"Invalid JSON: {error}"}
-        if not isinstance(frame, dict) or not isinstance(frame.get("method"), str):
-            return {"code": 2, "msg": "Invalid request: missing field `method`"}
-        number, params = frame.get("id"), frame.get("params", [])
-        if not isinstance(params, list):
-            return {"code": 2, "msg": "Invalid request: params must be an array", "id": number}
-        match frame["method"]:
-            case "SUBSCRIBE" | "UNSUBSCRIBE" if not all(isinstance(name, str) for name in params):
-                return {"code": 2, "msg": "Invalid request: invalid type", "id": number}
-            case "SUBSCRIBE":
-                if len(connection.names) + len(params) > STREAMS_MAX:
-                    return {"code": 2, "msg": "Invalid request: too many streams", "id": number}
-                connection.names |= dict.fromkeys(params)
-                self._resubscribe()
-            case "UNSUBSCRIBE":
-                for name in params:
-                    connection.names.pop(name, None)
-                self._resubscribe()
-            case "LIST_SUBSCRIPTIONS":
-                return {"result": list(connection.names), "id": number}
-            case "SET_PROPERTY" if params in (["combined", True], ["combined", False]):
-                connection.combined = params[1]
-            case "GET_PROPERTY" if params == ["combined"]:
-                return {"result": connection.combined, "id": number}
-            case "SET_PROPERTY" | "GET_PROPERTY":
-                return {"code": 0, "msg": "Unknown property", "id": number}
-            case _:
-                return {"code": 2, "msg": "Invalid request: unknown variant", "id": number}
-        return {"result": None, "id": number}
+    def _listen(self, connection: Connection, names: list[str]) -> None:
+        for name in names:
+            self._wanted.setdefault(name, {})[connection] = None
 
+    def _forget(self, connection: Connection, names: list[str]) -> None:
+        for name in names:
+            listeners = self._wanted.get(name, {})
+            listeners.pop(connection, None)
+            if not listeners:
+                self._wanted.pop(name, None)
 
-def connection_for(request: web.Request) -> Connection | None:
-    """Return the connection that a path asks for, or None when it is no stream path.
+    def connection_for(self, request: web.Request) -> Connection | None:
+        """Return the connection that a path asks for, or None when it is no stream path.
 
-    `/ws/a/b`, `/stream?streams=a/b`, each plain or under /public, /market or /private; a listen key
-    counts as a stream name, also as `?listenKey=`.
-    """
-    parts = [part for part in request.path.split("/") if part]
-    route = None
-    if parts and parts[0] in set(Route):
-        route = Route(parts.pop(0))
-    if not parts or parts[0] not in {"ws", "stream"}:
-        return None
-    connection = Connection(route, combined=parts[0] == "stream")
-    names = parts[1:]
-    for text in request.query.getall("streams", []):
-        names += text.split("/")
-    names += request.query.getall("listenKey", [])
-    connection.names = dict.fromkeys(name for name in names[:STREAMS_MAX] if name)
-    return connection
+        `/ws/a/b`, `/stream?streams=a/b`, each plain or under /public, /market or /private; a listen
+        key counts as a stream name, also as `?listenKey=`, and `events=` after it chooses its
+        events.
+        """
+        parts = [part for part in request.path.split("/") if part]
+        route = None
+        if parts and parts[0] in set(Route):
+            route = Route(parts.pop(0))
+        if not parts or parts[0] not in {"ws", "stream"}:
+            return None
+        names, events = parts[1:], {}
+        for field, value in request.query.items():
+            if field == "streams":
+                names += value.split("/")
+            elif field == "listenKey":
+                names.append(value)
+            elif field == "events" and names:
+                events[names[-1]] = frozenset(value.split("/"))
+        kept = [name for name in names if name][:STREAMS_MAX]
+        subscriptions = Subscriptions(kept, combined=parts[0] == "stream")
+        return Connection(route, subscriptions, events, self)

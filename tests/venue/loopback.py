@@ -12,6 +12,7 @@ from aiohttp import web
 from actors.edges.venue_journal import new_world
 from actors.edges.venue_server import ServerSettings, VenueServer
 from actors.edges.venue_source import VenueSettings
+from actors.edges.venue_wire import WireRules
 
 with warnings.catch_warnings():
     # python-binance imports a name that websockets has deprecated.
@@ -27,7 +28,12 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT", "ADAUSDT")
 
 @asynccontextmanager
 async def a_venue(
-    *, speed: float = 60.0, seed: int = 7, limits: bool = False, data: str = ""
+    *,
+    speed: float = 60.0,
+    seed: int = 7,
+    limits: bool = False,
+    data: str = "",
+    wires: WireRules | None = None,
 ) -> AsyncIterator[str]:
     settings = VenueSettings(
         symbols=SYMBOLS,
@@ -38,7 +44,13 @@ async def a_venue(
         funding="",
         start_ms=time.time_ns() // 1_000_000,
     )
-    serving = ServerSettings(speed=speed, api_key=KEY, api_secret=SECRET, enforce_limits=limits)
+    serving = ServerSettings(
+        speed=speed,
+        api_key=KEY,
+        api_secret=SECRET,
+        enforce_limits=limits,
+        wires=wires or WireRules(),
+    )
     server = VenueServer(new_world(settings), None, serving, lambda _line: None)
     runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=1.0)
     await runner.setup()

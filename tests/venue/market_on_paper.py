@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from core.venue.simulated.endpoints import ENDPOINTS
 from core.venue.simulated.events import UserEvent
 from core.venue.simulated.exchange import Exchange
 from core.venue.simulated.instruments import LISTED
-from core.venue.simulated.market import MINUTE_MS, Bars, Minute
+from core.venue.simulated.market import MINUTE_MS, Bar, Bars, Minute
 from core.venue.simulated.params import Params
-from core.venue.simulated.rest import ENDPOINTS
 
 START_MS = 1_800_000_000_000 // (8 * 3_600_000) * (8 * 3_600_000)  # a funding hour
 POINTS = 12
@@ -33,10 +33,37 @@ class PaperPrices:
         self._paths = paths
         self._rate = rate
 
-    def minute(self, index: int) -> tuple[Minute, ...] | None:
-        if index >= min(len(path) for path in self._paths.values()):
-            return None
-        return tuple(self._minute(symbol, index) for symbol in self.symbols)
+    def points_before(self, symbol: str, index: int) -> int:
+        return index * POINTS
+
+    def trades_before(self, symbol: str, index: int) -> int:
+        return index * POINTS
+
+    def plays(self, index: int) -> bool:
+        return index < self._stop(index + 1)
+
+    def minute(self, symbol: str, index: int) -> Minute:
+        return self._minute(symbol, index)
+
+    def bar(self, symbol: str, index: int) -> Bar:
+        minute = self._minute(symbol, index)
+        return Bar(
+            open_ms=minute.open_ms,
+            open=minute.open,
+            high=minute.high,
+            low=minute.low,
+            close=minute.close,
+            volume=minute.volume,
+            quote_volume=minute.quote_volume,
+            trades=minute.trades,
+            taker_volume=minute.taker_buy_volume,
+            taker_quote=minute.taker_buy_quote,
+            first_trade=1 + index * POINTS,
+        )
+
+    def extremes(self, symbol: str, first_index: int, count: int) -> tuple[Any, Any]:
+        bars = self.bars(symbol, first_index, count)
+        return bars.low, bars.high
 
     def _minute(self, symbol: str, index: int) -> Minute:
         given = [Decimal(price) for price in self._paths[symbol][index]]
@@ -52,7 +79,10 @@ class PaperPrices:
         )
 
     def bars(self, symbol: str, first_index: int, count: int) -> Bars:
-        found = [self._minute(symbol, i) for i in range(max(0, first_index), first_index + count)]
+        found = [
+            self._minute(symbol, i)
+            for i in range(max(0, first_index), self._stop(first_index + count))
+        ]
 
         def column(name: str) -> Any:
             return np.array([float(getattr(minute, name)) for minute in found])
@@ -69,6 +99,9 @@ class PaperPrices:
             taker_buy_volume=column("taker_buy_volume"),
             taker_buy_quote=column("taker_buy_quote"),
         )
+
+    def _stop(self, index: int) -> int:
+        return min(index, *map(len, self._paths.values()))
 
     def funding_rate(self, symbol: str, time_ms: int) -> Decimal | None:
         return None if self._rate is None else Decimal(self._rate)

@@ -225,7 +225,7 @@ def test_one_stop_and_one_target_per_side_may_close_a_position():
         (-4137, "SELL", "STOP_MARKET", "98000.00", {"closePosition": "true", "quantity": "1"}),
         (-4136, "SELL", "STOP", "98000.00", {"closePosition": "true", "price": "98000.00"}),
         (-4014, "SELL", "STOP_MARKET", "98000.05", {"quantity": "0.010"}),
-        (-4084, "SELL", "TRAILING_STOP_MARKET", "98000.00", {"quantity": "0.010"}),
+        (-1102, "SELL", "TRAILING_STOP_MARKET", "98000.00", {"quantity": "0.010"}),
         (-1116, "SELL", "MARKET", "98000.00", {"quantity": "0.010"}),
     ],
 )
@@ -276,7 +276,8 @@ def test_settings_that_change_nothing_or_too_much_are_refused():
     assert refusal(call, exchange, "POST v1/marginType", **ask) == -4046
     mode = "POST v1/positionSide/dual"
     assert refusal(call, exchange, mode, dualSidePosition="false") == -4059
-    assert refusal(call, exchange, mode, dualSidePosition="true") == -4084
+    assert call(exchange, mode, dualSidePosition="true")["code"] == 200
+    call(exchange, mode, dualSidePosition="false")
     market(exchange, "BUY", "0.010")
     ask["marginType"] = "CROSSED"
     assert refusal(call, exchange, "POST v1/marginType", **ask) == -4048

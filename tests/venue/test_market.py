@@ -1,6 +1,5 @@
 """The venue's prices: recorded ones hit exactly, seeded ones alive, both the same whoever asks."""
 
-import json
 from dataclasses import fields
 from decimal import Decimal
 from itertools import pairwise
@@ -13,13 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.edges.history_files import read_funding, read_history
-from core.errors import ConfigurationError, DataError
-from core.venue.simulated.instruments import (
-    LISTED,
-    exchange_info_symbol,
-    leverage_bracket,
-    listed,
-)
+from core.errors import DataError
+from core.venue.simulated.instruments import LISTED
 from core.venue.simulated.market import Bars, Minute, PriceSource
 from core.venue.simulated.reel import BLOCK_MINUTES
 from core.venue.simulated.replayed import ReplayedPrices
@@ -58,6 +52,13 @@ def replayed(frames, start_ms=START_MS, history=60, seed=3, funding=None) -> Rep
     return ReplayedPrices(frames, start_ms, history, seed, funding)
 
 
+def minutes_of(source: PriceSource, index: int) -> tuple[Minute, ...] | None:
+    """Return minute `index` of all symbols, or None after the end."""
+    if not source.plays(index):
+        return None
+    return tuple(source.minute(symbol, index) for symbol in source.symbols)
+
+
 def without_stamp(minutes: tuple[Minute, ...]) -> list[tuple]:
     return [(m.symbol, m.offsets_ms, m.prices) for m in minutes]
 
@@ -92,7 +93,7 @@ def check_bar(minute: Minute, bars: Bars, at: int) -> None:
 @given(seed=st.integers(-5, 2**40), index=st.integers(-2_000, 5_000))
 def test_a_seeded_minute_is_on_the_grids_and_equals_its_bar(seed, index):
     source = seeded(("SOLUSDT", "DOGEUSDT"), seed)
-    minutes = source.minute(index)
+    minutes = minutes_of(source, index)
     assert tuple(minute.symbol for minute in minutes) == source.symbols
     for minute in minutes:
         check_minute(minute, source)
@@ -105,15 +106,15 @@ def test_a_seeded_minute_is_on_the_grids_and_equals_its_bar(seed, index):
 @given(order=st.permutations([-2_000, -1_441, -1, 0, 1, 1_439, 1_440, 4_321]))
 def test_the_order_of_asking_changes_nothing(order):
     asked = seeded(FIVE[:2])
-    answers = {index: asked.minute(index) for index in order}
-    assert answers == {index: seeded(FIVE[:2]).minute(index) for index in order}
+    answers = {index: minutes_of(asked, index) for index in order}
+    assert answers == {index: minutes_of(seeded(FIVE[:2]), index) for index in order}
 
 
 def test_start_time_history_and_company_do_not_move_prices():
-    here = seeded(("ETHUSDT",)).minute(777)
+    here = minutes_of(seeded(("ETHUSDT",)), 777)
     there = seeded(("BTCUSDT", "ETHUSDT"), start_ms=START_MS + 3 * 3_600_000, history=9)
-    assert without_stamp(there.minute(777)[1:]) == without_stamp(here)
-    assert without_stamp(seeded(("ETHUSDT",), seed=8).minute(777)) != without_stamp(here)
+    assert without_stamp(minutes_of(there, 777)[1:]) == without_stamp(here)
+    assert without_stamp(minutes_of(seeded(("ETHUSDT",), seed=8), 777)) != without_stamp(here)
 
 
 def test_each_minute_opens_where_the_last_one_closed_across_blocks_and_the_start():
@@ -149,7 +150,7 @@ def test_seeded_symbols_correlate_and_have_the_documented_dependence():
 
 def test_high_comes_before_low_about_as_often_as_after():
     source = seeded(("BTCUSDT",))
-    paths = [source.minute(index)[0].prices for index in range(300)]
+    paths = [minutes_of(source, index)[0].prices for index in range(300)]
     first = sum(path.index(max(path)) < path.index(min(path)) for path in paths)
     assert 100 < first < 200
 
@@ -163,10 +164,10 @@ def test_seeded_volume_follows_the_hour_of_the_day():
 def test_seeded_prices_have_no_minute_before_their_history_and_no_end():
     source = seeded(("BTCUSDT",), history=10)
     with pytest.raises(IndexError, match="history"):
-        source.minute(-11)
+        minutes_of(source, -11)
     assert len(source.bars("BTCUSDT", -50, 45)) == 5
     assert len(source.bars("BTCUSDT", -50, 40)) == 0
-    assert source.minute(100_000) is not None
+    assert minutes_of(source, 100_000) is not None
 
 
 def test_premium_is_small_seeded_and_continuous():
@@ -200,7 +201,7 @@ def test_replay_hits_every_recorded_number_exactly(klines, seed):
     bars = source.bars("BTCUSDT", 0, 100)
     assert len(bars) == source.minutes_to_play == len(klines)
     for at, (open_, high, low, close, volume, bought, count) in enumerate(klines):
-        (minute,) = source.minute(at)
+        (minute,) = minutes_of(source, at)
         check_minute(minute, source)
         check_bar(minute, bars, at)
         ohlc = (minute.open, minute.high, minute.low, minute.close)
@@ -208,7 +209,59 @@ def test_replay_hits_every_recorded_number_exactly(klines, seed):
         assert minute.volume == Decimal(volume) / 1_000
         assert minute.taker_buy_volume == Decimal(bought) / 1_000
         assert minute.trades == count
-    assert source.minute(len(klines)) is None
+    assert minutes_of(source, len(klines)) is None
+
+
+@pytest.mark.parametrize(
+    ("open_", "high", "low", "close", "volume"),
+    [
+        (500, 500, 500, 500, 0),  # nothing happened
+        (500, 500, 500, 500, 7_000),  # flat with volume
+        (500, 500, 400, 400, 5),  # falls from the open, which is the high, to the close
+        (400, 500, 400, 500, 5),
+        (500, 500, 499, 500, 1),  # one tick, one step
+        (500, 900, 100, 500, 3),  # fewer steps than points
+        (1, 10**9, 1, 10**9, 10**12),
+    ],
+)
+def test_replay_hits_odd_klines_exactly_in_either_order_of_high_and_low(
+    open_, high, low, close, volume
+):
+    names = ["open", "high", "low", "close", "volume"]
+    row = np.array([[open_ / 100, high / 100, low / 100, close / 100, volume / 1_000]] * 60)
+    frame = pd.DataFrame(row, columns=names, index=recorded(60).index)
+    source = replayed({"ADAUSDT": frame}, history=0)
+    orders = set()
+    for at in range(60):
+        (minute,) = minutes_of(source, at)
+        check_minute(minute, source)
+        found = (minute.open, minute.high, minute.low, minute.close)
+        assert found == tuple(Decimal(ticks) / 100 for ticks in (open_, high, low, close))
+        assert minute.volume == Decimal(volume) / 1_000
+        bar = source.bar("ADAUSDT", at)
+        assert bar[1:7] == (*found, minute.volume, minute.quote_volume)
+        assert (bar.taker_volume, bar.taker_quote) == (
+            minute.taker_buy_volume,
+            minute.taker_buy_quote,
+        )
+        orders.add(minute.prices.index(minute.high) < minute.prices.index(minute.low))
+    extremes_inside = {open_, close}.isdisjoint({high, low})
+    assert orders == {True, False} or not extremes_inside
+
+
+def test_extremes_and_trade_numbers_are_those_of_the_candles():
+    for source in (seeded(FIVE[:2], history=700), replayed(FORTNIGHT, history=700)):
+        symbol = source.symbols[0]
+        bars = source.bars(symbol, -700, 2_500)
+        low, high = source.extremes(symbol, -700, 2_500)
+        np.testing.assert_array_equal(low, bars.low)
+        np.testing.assert_array_equal(high, bars.high)
+        number = 1
+        for at in range(-700, 1_800):
+            bar = source.bar(symbol, at)
+            assert bar.first_trade == number
+            assert bar.trades == bars.trades[at + 700]
+            number += bar.trades
 
 
 def test_replay_serves_the_same_trades_at_any_start_and_in_any_company():
@@ -217,8 +270,8 @@ def test_replay_serves_the_same_trades_at_any_start_and_in_any_company():
     alone = replayed({"XYZUSDT": frames["XYZUSDT"]}, start_ms=START_MS + 3 * 86_400_000)
     moved = both.shift_ms - alone.shift_ms
     shift = (alone.first_open_ms + moved - both.first_open_ms) // 60_000
-    wanted = [both.minute(index + shift)[1:] for index in range(5)]
-    assert [without_stamp(alone.minute(index)) for index in range(5)] == [
+    wanted = [minutes_of(both, index + shift)[1:] for index in range(5)]
+    assert [without_stamp(minutes_of(alone, index)) for index in range(5)] == [
         without_stamp(minutes) for minutes in wanted
     ]
 
@@ -233,8 +286,8 @@ def test_replay_moves_by_whole_weeks_with_the_history_and_the_longest_run(start_
     assert first.open_ms[0] == source.first_open_ms - history * 60_000
     spare = (first.open_ms[0] - source.shift_ms - RECORDED_MS) // 60_000
     assert 0 <= spare < 10_080
-    assert source.minute(source.minutes_to_play - 1) is not None
-    assert source.minute(source.minutes_to_play) is None
+    assert minutes_of(source, source.minutes_to_play - 1) is not None
+    assert minutes_of(source, source.minutes_to_play) is None
 
 
 FORTNIGHT = {"BTCUSDT": recorded(2 * 10_080 + 2_440)}
@@ -245,8 +298,8 @@ def test_a_recording_too_short_for_weeks_moves_by_days_or_minutes(minutes, unit)
     source = replayed({"BTCUSDT": recorded(minutes)}, START_MS, history=60)
     assert source.shift_unit_minutes == unit
     assert source.shift_ms % (unit * 60_000) == 0
-    assert source.minute(0) is not None
-    assert source.minute(-60) is not None
+    assert minutes_of(source, 0) is not None
+    assert minutes_of(source, -60) is not None
 
 
 def test_replay_plays_the_common_window_in_the_order_given():
@@ -257,16 +310,16 @@ def test_replay_plays_the_common_window_in_the_order_given():
     source = replayed(frames, history=0)
     assert source.symbols == ("SOLUSDT", "BTCUSDT")
     assert source.minutes_to_play == 290
-    assert float(source.minute(0)[0].close) == frames["SOLUSDT"]["close"].iloc[2]
+    assert float(minutes_of(source, 0)[0].close) == frames["SOLUSDT"]["close"].iloc[2]
 
 
 def test_missing_minutes_are_flat_without_volume_and_counted():
     frame = recorded(100)
     source = replayed({"BTCUSDT": frame.drop(frame.index[40:43])}, history=0)
     assert source.filled_minutes == {"BTCUSDT": 3}
-    (minute,) = source.minute(41)
+    (minute,) = minutes_of(source, 41)
     check_minute(minute, source)
-    assert set(minute.prices) == {source.minute(39)[0].close}
+    assert set(minute.prices) == {minutes_of(source, 39)[0].close}
     assert (minute.volume, minute.trades) == (0, 0)
 
 
@@ -300,12 +353,7 @@ def test_recorded_funding_is_found_at_its_moved_hour_only():
     assert source.funding_rate("ETHUSDT", first) is None
 
 
-# --------------------------------------------------------------------------- instruments
-def test_an_unlisted_symbol_is_refused_with_the_nearest_one():
-    with pytest.raises(ConfigurationError, match="did you mean BTCUSDT"):
-        SeededPrices(("BTCUSD",), 1, START_MS, 0)
-
-
+# --------------------------------------------------------------------------- rules of recordings
 def test_an_unlisted_recording_gets_plausible_rules():
     frame = recorded(200, price=2.5, volume=12.5)
     rules = replayed({"XYZUSDT": frame}, history=0).instruments["XYZUSDT"]
@@ -330,48 +378,15 @@ def test_a_listed_recording_keeps_its_rules_unless_its_grid_is_finer():
     assert fine.quantity_precision == 5
 
 
-@pytest.mark.parametrize("symbol", LISTED)
-def test_listed_rules_agree_with_each_other(symbol):
-    rules = listed(symbol)
-    assert rules.seed_price % rules.tick_size == 0
-    assert rules.price_min < rules.seed_price < rules.price_max
-    assert -rules.tick_size.normalize().as_tuple().exponent <= rules.price_precision
-    ladder = rules.brackets
-    assert [row.number for row in ladder] == list(range(1, len(ladder) + 1))
-    for lower, upper in pairwise(ladder):
-        at = upper.notional_floor
-        assert at == lower.notional_cap
-        assert at * lower.maintenance_rate - lower.cum == at * upper.maintenance_rate - upper.cum
-        assert rules.bracket_of(at) is lower
-        assert rules.bracket_of(at + 1) is upper
-    assert rules.notional_cap_at(1) == ladder[-1].notional_cap
-    assert rules.notional_cap_at(ladder[0].leverage_max) == ladder[0].notional_cap
-    assert rules.notional_cap_at(1_000) == 0
-
-
 def test_a_stray_trade_off_the_tick_is_served_but_does_not_change_the_rules():
     frame = recorded(400)
     frame.iloc[17, frame.columns.get_loc("high")] += 0.003
     source = replayed({"SOLUSDT": frame}, history=0)
     assert source.instruments["SOLUSDT"] == LISTED["SOLUSDT"]
-    (minute,) = source.minute(17)
+    (minute,) = minutes_of(source, 17)
     assert float(minute.high) == frame["high"].iloc[17]
     assert sum(price % Decimal("0.01") != 0 for price in minute.prices) == 1
-    check_minute(source.minute(18)[0], source)
-
-
-@needs_shared
-def test_brackets_and_filters_equal_the_recorded_answers():
-    recorded_brackets = json.loads(
-        (SHARED / "exchange/leverageBracket-um-2025-07-10.json").read_text()
-    )
-    by_symbol = {answer["symbol"]: answer for answer in recorded_brackets}
-    for symbol, rules in LISTED.items():
-        assert leverage_bracket(rules) == by_symbol[symbol]
-    sample = json.loads((SHARED / "exchange/fapi-prod-btcusdt-samples-2026-09-15.json").read_text())
-    (wanted,) = sample["exchangeInfo"]["symbols"]
-    rendered = exchange_info_symbol(LISTED["BTCUSDT"])
-    assert {name: rendered[name] for name in wanted} == wanted
+    check_minute(minutes_of(source, 18)[0], source)
 
 
 # --------------------------------------------------------------------------- recorded data
@@ -389,7 +404,7 @@ def test_replays_recorded_futures_minutes():
         wanted = frame.loc[stamps]
         for name in ("open", "high", "low", "close", "volume"):
             np.testing.assert_array_equal(getattr(bars, name), wanted[name].to_numpy())
-    for minute in source.minute(1_999):
+    for minute in minutes_of(source, 1_999):
         check_minute(minute, source)
     first_hour = -(-source.first_open_ms // 28_800_000) * 28_800_000
     assert source.funding_rate("BTCUSDT", first_hour) is not None

@@ -9,10 +9,11 @@ import pytest
 from actors.edges.venue_journal import Journal, World, open_journal
 from actors.edges.venue_source import VenueSettings
 from core.errors import ConfigurationError
+from core.venue.simulated.endpoints import ENDPOINTS
 from core.venue.simulated.errors import Rejection
 from core.venue.simulated.market import MINUTE_MS
 from core.venue.simulated.params import Params
-from core.venue.simulated.rest import ENDPOINTS, Entry
+from core.venue.simulated.rest import Entry
 
 SETTINGS = VenueSettings(
     symbols=("BTCUSDT", "ETHUSDT"),

@@ -13,6 +13,7 @@ from aiohttp import web
 from actors.edges.venue_journal import new_world
 from actors.edges.venue_server import ServerSettings, VenueServer
 from actors.edges.venue_source import VenueSettings
+from actors.edges.venue_wire import WireRules
 from core.venue.simulated.signing import sign
 from tests.venue.loopback import KEY, SYMBOLS, a_venue
 
@@ -25,7 +26,8 @@ async def a_session(**more) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
 
 async def quiet(socket: aiohttp.ClientWebSocketResponse, seconds: float = 0.7) -> bool:
     try:
-        await socket.receive(timeout=seconds)
+        async with asyncio.timeout(seconds):
+            await socket.receive()
     except TimeoutError:
         return True
     return False
@@ -69,16 +71,6 @@ def test_subscriptions_are_acknowledged_with_ids_of_any_kind():
             while "result" not in answer:
                 answer = await socket.receive_json()
             assert answer["result"] == ["ethusdt@markPrice@1s"]
-            for text in (
-                "{",
-                "[]",
-                '{"method":"DANCE"}',
-                '{"method":"SUBSCRIBE","params":[1]}',
-            ):
-                await socket.send_str(text)
-                answer = await socket.receive_json()
-                while "code" not in answer:
-                    answer = await socket.receive_json()
 
     asyncio.run(scenario())
 
@@ -208,5 +200,106 @@ def test_a_venue_with_a_journal_stops_when_nobody_has_called_for_long():
             await server.stopped.wait()
         await runner.cleanup()
         assert said
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("route", ["", "/public", "/market", "/private"])
+@pytest.mark.parametrize("form", ["ws", "stream"])
+def test_every_route_answers_in_both_forms_and_carries_its_own_streams(route, form):
+    own = {"": "btcusdt@bookTicker", "/public": "btcusdt@depth@100ms", "/market": "!ticker@arr"}
+
+    async def scenario() -> None:
+        async with a_session(speed=60) as (url, session):
+            async with session.ws_connect(f"{url}{route}/{form}/0") as socket:
+                names = [*own.values(), "btcusdt@kline_1m", "nonsense"]
+                await socket.send_json({"method": "SUBSCRIBE", "params": names, "id": 1})
+                assert await socket.receive_json() == {"result": None, "id": 1}
+                if route not in own:
+                    assert await quiet(socket, 0.5)
+                    return
+                frame = await socket.receive_json(timeout=5)
+            if form == "stream":
+                assert list(frame) == ["stream", "data"]
+            else:
+                assert (frame[0] if isinstance(frame, list) else frame)["e"]
+
+    asyncio.run(scenario())
+
+
+def test_events_are_chosen_per_listen_key_and_expiry_leaves_the_socket_open():
+    async def scenario() -> None:
+        async with a_session(speed=1) as (url, session):
+            headers = {"X-MBX-APIKEY": KEY}
+            async with session.post(f"{url}/fapi/v1/listenKey", headers=headers) as answer:
+                key = (await answer.json())["listenKey"]
+            query = f"listenKey=other&events=ACCOUNT_UPDATE&listenKey={key}&events="
+            base = f"{url}/private/stream?{query}"
+            async with (
+                session.ws_connect(f"{base}ORDER_TRADE_UPDATE/ACCOUNT_CONFIG_UPDATE") as chosen,
+                session.ws_connect(f"{base}ORDER_TRADE_UPDATE") as deaf,
+            ):
+                async with session.get(f"{url}/fapi/v1/time") as answer:
+                    stamp = (await answer.json())["serverTime"]
+                text = f"symbol=BTCUSDT&leverage=9&timestamp={stamp}"
+                full = f"{url}/fapi/v1/leverage?{text}&signature={sign('a-secret', text)}"
+                async with session.post(full, headers=headers) as answer:
+                    assert answer.status == 200
+                frame = await chosen.receive_json(timeout=5)
+                assert (frame["stream"], frame["data"]["e"]) == (key, "ACCOUNT_CONFIG_UPDATE")
+                assert await quiet(deaf, 0.2)
+
+    asyncio.run(scenario())
+
+
+async def until_closed(socket: aiohttp.ClientWebSocketResponse, seconds: float = 5) -> int | None:
+    async with asyncio.timeout(seconds):
+        while not socket.closed:
+            await socket.receive()
+    return socket.close_code
+
+
+def test_the_server_pings_and_drops_who_does_not_answer():
+    async def scenario() -> None:
+        rules = WireRules(ping_s=0.2, pong_s=0.7)
+        async with a_venue(wires=rules) as url, aiohttp.ClientSession() as session:
+            address = f"{url}/private/ws"
+            async with (
+                session.ws_connect(address, autoping=False) as mute,
+                session.ws_connect(address) as polite,
+            ):
+                answering = asyncio.create_task(quiet(polite, 1.5))
+                first = await mute.receive(timeout=5)
+                assert first.type is aiohttp.WSMsgType.PING
+                assert int(first.data) > 1_700_000_000_000
+                await until_closed(mute)
+                assert await answering
+                assert not polite.closed
+
+    asyncio.run(scenario())
+
+
+def test_a_connection_ends_with_a_close_frame_when_it_is_too_old():
+    async def scenario() -> None:
+        async with a_venue(wires=WireRules(life_s=0.3)) as url, aiohttp.ClientSession() as session:
+            for path in ("market/ws/btcusdt@markPrice@1s", "ws-fapi/v1"):
+                async with session.ws_connect(f"{url}/{path}") as socket:
+                    assert await until_closed(socket) == aiohttp.WSCloseCode.GOING_AWAY
+
+    asyncio.run(scenario())
+
+
+def test_more_than_ten_messages_a_second_end_the_connection():
+    async def scenario() -> None:
+        async with a_session(speed=1) as (url, session):
+            async with session.ws_connect(f"{url}/public/ws") as socket:
+                for number in range(10):
+                    await socket.send_json({"method": "LIST_SUBSCRIPTIONS", "id": number})
+                for number in range(10):
+                    assert (await socket.receive_json(timeout=5))["id"] == number
+            async with session.ws_connect(f"{url}/public/ws") as socket:
+                for number in range(11):
+                    await socket.send_json({"method": "LIST_SUBSCRIPTIONS", "id": number})
+                assert await until_closed(socket) == aiohttp.WSCloseCode.POLICY_VIOLATION
 
     asyncio.run(scenario())

@@ -1,58 +1,21 @@
 """The account: wallet, positions, margin; the only place where money moves.
 
-One-way mode: one position per symbol, side `BOTH` (positions are keyed by symbol and side, so that
-hedge mode is two more keys).  The wallet changes by realized profit, commission, funding and the
-insurance fund only, each with its income row; isolated margin is a part of the wallet set aside.
+A symbol has one position BOTH, in hedge mode LONG and SHORT instead.  The wallet changes by
+realized profit, commission, funding and the insurance fund only, each with its income row; isolated
+margin is a part of the wallet set aside.
 """
 
-from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from decimal import Decimal
 
 from core.venue.simulated.errors import Rejection
-from core.venue.simulated.ledger import CASH, ZERO, Ledger, Order, Trade
-from core.venue.simulated.margin import liquidation_price, maintenance_margin
+from core.venue.simulated.ledger import ZERO, Ledger, Order, Trade
+from core.venue.simulated.margin import joint_liquidation_price, maintenance_margin
+from core.venue.simulated.positions import POSITION_SIDES, Position, SymbolSettings, cash
 from core.venue.simulated.quotes import Quotes
 
-ENTRY_PLACES = Decimal("0.000000000001")
 SHORT_ASSUMPTION = Decimal("1.0015")  # a short is assumed to open up to 0.15 % higher
-LEVERAGE_DEFAULT = 20
-
-
-@dataclass(slots=True)
-class Position:
-    """A signed quantity at an average entry price."""
-
-    symbol: str
-    side: str = "BOTH"
-    amount: Decimal = ZERO
-    entry: Decimal = ZERO
-    isolated_wallet: Decimal = ZERO
-    realized: Decimal = ZERO
-    fee_rate: Decimal = ZERO  # of the last opening fill, for the break-even price
-    update_ms: int = 0
-
-    def unrealized(self, mark: Decimal) -> Decimal:
-        """Return the profit at a mark price, before fees."""
-        return self.amount * (mark - self.entry)
-
-    @property
-    def break_even(self) -> Decimal:
-        """Entry price moved by the fee paid to open."""
-        direction = 1 if self.amount >= 0 else -1
-        return self.entry * (1 + direction * self.fee_rate)
-
-
-@dataclass(slots=True)
-class SymbolSettings:
-    """What a trader has chosen for a symbol."""
-
-    leverage: int = LEVERAGE_DEFAULT
-    isolated: bool = False
-
-
-def cash(value: Decimal) -> Decimal:
-    """Round to the 1e-8 that money is booked in."""
-    return value.quantize(CASH, ROUND_HALF_EVEN)
 
 
 class Account:
@@ -62,69 +25,126 @@ class Account:
         self._ledger = ledger
         self._quotes = quotes
         self.wallet = cash(balance)
+        self.dual_side = False  # hedge mode
+        self.multi_assets = False
         self.positions = {symbol: Position(symbol) for symbol in quotes.symbols}
+        self._sides: dict[tuple[str, str], Position] = {
+            (symbol, "BOTH"): position for symbol, position in self.positions.items()
+        }
+        self._held: dict[tuple[int, str], Position] = {}
         self.settings = {symbol: SymbolSettings() for symbol in quotes.symbols}
         self.update_ms = quotes.now_ms
         ledger.add_income("", "TRANSFER", self.wallet, quotes.now_ms)
         ledger.add_balance(quotes.now_ms, self.wallet)
 
+    # ------------------------------------------------------------------ positions
+    def position(self, symbol: str, side: str = "BOTH") -> Position:
+        """Return a symbol's position of a side, flat or not."""
+        found = self._sides.get((symbol, side))
+        if found is None:
+            found = self._sides[symbol, side] = Position(symbol, side)
+        return found
+
+    def sides(self, symbol: str) -> list[Position]:
+        """Return the positions that the present mode has: BOTH, or LONG and SHORT."""
+        names = POSITION_SIDES[1:] if self.dual_side else POSITION_SIDES[:1]
+        return [self.position(symbol, name) for name in names]
+
+    def held(self, symbol: str | None = None) -> list[Position]:
+        """Return positions that are not flat, in symbol order."""
+        rows = [self._held[key] for key in sorted(self._held)]
+        return rows if symbol is None else [row for row in rows if row.symbol == symbol]
+
+    def is_held(self, symbol: str) -> bool:
+        """Tell whether the symbol has a position of any side."""
+        rank = self._quotes.rank[symbol]
+        return any((rank, side) in self._held for side in POSITION_SIDES)
+
+    @contextmanager
+    def showing(self, past: Mapping[tuple[str, str], tuple[Decimal, Decimal]]) -> Iterator[None]:
+        """Hold other amounts and entry prices by symbol and side while a query is answered.
+
+        What is not named is flat; the isolated margin stays.
+        """
+        held = self._held
+        present = [(position, position.amount, position.entry) for position in self._sides.values()]
+        for position, _, _ in present:
+            key = (position.symbol, position.side)
+            position.amount, position.entry = past.get(key, (ZERO, ZERO))
+        rank = self._quotes.rank
+        self._held = {(rank[p.symbol], p.side): p for p, _, _ in present if p.amount}
+        try:
+            yield
+        finally:
+            self._held = held
+            for position, amount, entry in present:
+                position.amount, position.entry = amount, entry
+
+    def is_isolated(self, position: Position) -> bool:
+        """Tell whether a position stands on its own margin."""
+        return self.settings[position.symbol].isolated
+
     # ------------------------------------------------------------------ figures
     @property
     def cross_wallet(self) -> Decimal:
         """Wallet less what is set aside for isolated positions."""
-        return self.wallet - sum((p.isolated_wallet for p in self.positions.values()), ZERO)
+        return self.wallet - sum((row.isolated_wallet for row in self._held.values()), ZERO)
 
-    def held(self) -> list[Position]:
-        """Return positions that are not flat, in symbol order."""
-        return [position for position in self.positions.values() if position.amount]
-
-    def unrealized(self, symbol: str) -> Decimal:
+    def profit(self, position: Position) -> Decimal:
         """Return a position's profit at the mark price."""
-        position = self.positions[symbol]
-        return position.unrealized(self._quotes.mark(symbol)) if position.amount else ZERO
+        if not position.amount:
+            return ZERO
+        return position.unrealized(self._quotes.mark(position.symbol))
 
     def cross_unrealized(self) -> Decimal:
         """Return the profit of all cross positions at their marks."""
-        held = [p.symbol for p in self.held() if not self.settings[p.symbol].isolated]
-        return sum((self.unrealized(symbol) for symbol in held), ZERO)
+        cross = [row for row in self.held() if not self.is_isolated(row)]
+        return sum((self.profit(row) for row in cross), ZERO)
 
-    def notional(self, symbol: str) -> Decimal:
+    def notional(self, position: Position) -> Decimal:
         """Return the signed position value at the mark price."""
-        amount = self.positions[symbol].amount
-        return amount * self._quotes.mark(symbol) if amount else ZERO
+        amount = position.amount
+        return amount * self._quotes.mark(position.symbol) if amount else ZERO
 
-    def position_margin(self, symbol: str) -> Decimal:
-        """Return the initial margin of the position: |notional at mark| / leverage."""
-        return abs(self.notional(symbol)) / self.settings[symbol].leverage
+    def position_margin(self, position: Position) -> Decimal:
+        """Return the initial margin of a position: |notional at mark| / leverage."""
+        return abs(self.notional(position)) / self.settings[position.symbol].leverage
 
-    def maintenance(self, symbol: str) -> Decimal:
-        """Return the maintenance margin of the position at its mark price."""
-        notional = self.notional(symbol)
+    def maintenance(self, position: Position) -> Decimal:
+        """Return the maintenance margin of a position at its mark price."""
+        notional = self.notional(position)
         if not notional:
             return ZERO
-        return maintenance_margin(self._quotes.instruments[symbol], notional)
+        return maintenance_margin(self._quotes.instruments[position.symbol], notional)
 
-    def order_margin(self, symbol: str, extra: tuple[int, Decimal] | None = None) -> Decimal:
-        """Return the initial margin that opening orders of a symbol need above the position's.
+    def order_margin(
+        self,
+        position: Position,
+        extra: tuple[int, Decimal] | None = None,
+        without: Order | None = None,
+    ) -> Decimal:
+        """Return the initial margin that opening orders need above the position's.
 
-        `extra` is a further order as (sign, notional).  Buys and sells are not added up: the larger
-        of the two exposures counts.
+        `extra` is a further order as (sign, notional), `without` an order that does not count.
+        Buys and sells are not added up: the larger of the two exposures counts.
         """
-        bids, asks = self.order_notionals(symbol)
+        bids, asks = self.order_notionals(position.symbol, position.side, without)
         if extra is not None:
             sign, value = extra
             bids, asks = (bids + value, asks) if sign > 0 else (bids, asks + value)
         if not bids and not asks:
             return ZERO
-        notional = self.notional(symbol)
+        notional = self.notional(position)
         exposure = max(abs(notional), notional + bids, asks - notional)
-        return (exposure - abs(notional)) / self.settings[symbol].leverage
+        return (exposure - abs(notional)) / self.settings[position.symbol].leverage
 
-    def order_notionals(self, symbol: str) -> tuple[Decimal, Decimal]:
-        """Return the notionals of resting opening buys and sells."""
+    def order_notionals(
+        self, symbol: str, side: str | None = None, without: Order | None = None
+    ) -> tuple[Decimal, Decimal]:
+        """Return the notionals of resting opening buys and sells, of one position side or all."""
         bids = asks = ZERO
         for order in self._ledger.open_orders(symbol):
-            if order.reduce_only or order.close_position:
+            if order.reduces or order is without or side not in {None, order.position_side}:
                 continue
             if order.sign > 0:
                 bids += order.remaining * order.price
@@ -132,62 +152,86 @@ class Account:
                 asks += order.remaining * order.price
         return bids, asks
 
+    def orders_margin(self) -> Decimal:
+        """Return the initial margin of all open orders."""
+        rows = [row for name in self._ledger.busy_symbols() for row in self.sides(name)]
+        return sum((self.order_margin(row) for row in rows), ZERO)
+
     def available(self) -> Decimal:
         """Return what may back new positions; never negative."""
-        used = sum((self.order_margin(symbol) for symbol in self.positions), ZERO)
+        used = self.orders_margin()
         for position in self.held():
-            if not self.settings[position.symbol].isolated:
-                used += self.position_margin(position.symbol)
+            if not self.is_isolated(position):
+                used += self.position_margin(position)
         return max(ZERO, self.cross_wallet + self.cross_unrealized() - used)
 
-    def liquidation_price(self, symbol: str) -> Decimal:
+    def cross_backing(self, symbol: str) -> Decimal:
+        """Return the margin balance of the cross pool, the profit of one symbol left out."""
+        profits = [self.profit(row) for row in self.held(symbol)]
+        return self.cross_wallet + self.cross_unrealized() - sum(profits, ZERO)
+
+    def liquidation_price(self, position: Position) -> Decimal:
         """Return the mark price at which the position is taken over; 0 for none."""
-        position = self.positions[symbol]
+        symbol = position.symbol
         rules = self._quotes.instruments[symbol]
-        wallet = position.isolated_wallet
-        if not self.settings[symbol].isolated:
-            wallet = self.cross_wallet + self.cross_unrealized() - self.unrealized(symbol)
-            for other in self.held():
-                if other.symbol != symbol and not self.settings[other.symbol].isolated:
-                    wallet -= self.maintenance(other.symbol)
-        return liquidation_price(rules, position.amount, position.entry, wallet)
+        if self.is_isolated(position):
+            held = [(position.amount, position.entry)]
+            return joint_liquidation_price(rules, held, position.isolated_wallet)
+        wallet = self.cross_backing(symbol)
+        for other in self.held():
+            if other.symbol != symbol and not self.is_isolated(other):
+                wallet -= self.maintenance(other)
+        held = [(row.amount, row.entry) for row in self.held(symbol)]
+        return joint_liquidation_price(rules, held, wallet) if position.amount else ZERO
 
     # ------------------------------------------------------------------ gates
-    def check_opening(self, symbol: str, sign: int, quantity: Decimal, price: Decimal) -> None:
+    def check_opening(
+        self,
+        position: Position,
+        sign: int,
+        quantity: Decimal,
+        price: Decimal,
+        without: Order | None = None,
+    ) -> None:
         """Refuse an order whose opening part the account cannot back.
 
         Raises -2027 past the bracket of the leverage, -2019 without the margin.
         """
+        symbol = position.symbol
         mark, last = self._quotes.mark(symbol), self._quotes.last(symbol)
         assumed = price if sign > 0 else max(last * SHORT_ASSUMPTION, mark, price)
-        before = self.order_margin(symbol)
-        needed = self.order_margin(symbol, (sign, quantity * assumed)) - before
-        if needed <= 0:
+        before = self.order_margin(position)
+        after = self.order_margin(position, (sign, quantity * assumed), without)
+        if after <= before:
             return
         leverage = self.settings[symbol].leverage
-        exposure = abs(self.notional(symbol)) + (before + needed) * leverage
+        exposure = abs(self.notional(position)) + after * leverage
         if exposure > self._quotes.instruments[symbol].notional_cap_at(leverage):
             raise Rejection(-2027)
         open_loss = quantity * max(ZERO, sign * (price - mark))
-        if needed + open_loss > self.available():
+        if after - before + open_loss > self.available():
             raise Rejection(-2019)
 
     # ------------------------------------------------------------------ money
-    def fill(self, order: Order, quantity: Decimal, price: Decimal, *, maker: bool) -> Trade:
-        """Book one fill: position, realized profit, commission; returns the trade."""
+    def fill(
+        self, order: Order, quantity: Decimal, price: Decimal, *, maker: bool, free: bool = False
+    ) -> Trade:
+        """Book one fill: position, realized profit, commission (unless `free`)."""
         instrument = self._quotes.instruments[order.symbol]
         rate = instrument.maker_fee if maker else instrument.taker_fee
+        rate = ZERO if free else rate
         now_ms = self._quotes.now_ms
-        position = self.positions[order.symbol]
+        position = self.position(order.symbol, order.position_side)
         signed = quantity * order.sign
         closed = ZERO
         if position.amount * signed < 0:
             closed = min(quantity, abs(position.amount))
         realized = cash(-order.sign * closed * (price - position.entry))
-        self._reduce(position, closed * order.sign)
-        self._increase(position, (quantity - closed) * order.sign, price, rate)
+        position.shrink(closed * order.sign)
+        self._open(position, (quantity - closed) * order.sign, price, rate)
         position.realized += realized
         position.update_ms = now_ms
+        self._note_held(position)
         trade = Trade(
             trade_id=self._ledger.next_trade_id(order.symbol),
             order_id=order.order_id,
@@ -209,28 +253,22 @@ class Account:
         )
         return trade
 
-    def _reduce(self, position: Position, signed: Decimal) -> None:
+    def _open(self, position: Position, signed: Decimal, price: Decimal, rate: Decimal) -> None:
         if not signed:
             return
-        left = position.amount + signed
-        freed = position.isolated_wallet * abs(signed) / abs(position.amount)
-        position.isolated_wallet = cash(position.isolated_wallet - freed) if left else ZERO
-        position.amount = left
-        if not left:
-            position.entry = ZERO
-
-    def _increase(self, position: Position, signed: Decimal, price: Decimal, rate: Decimal) -> None:
-        if not signed:
-            return
-        total = position.amount + signed
-        cost = position.amount * position.entry + signed * price
-        position.entry = (cost / total).quantize(ENTRY_PLACES, ROUND_HALF_EVEN)
-        position.amount = total
-        position.fee_rate = rate
         settings = self.settings[position.symbol]
+        free = max(ZERO, self.cross_wallet)  # before the position counts as held
+        position.grow(signed, price, rate)
         if settings.isolated:
             wanted = cash(abs(signed) * price / settings.leverage)
-            position.isolated_wallet += min(wanted, max(ZERO, self.cross_wallet))
+            position.isolated_wallet += min(wanted, free)
+
+    def _note_held(self, position: Position) -> None:
+        key = (self._quotes.rank[position.symbol], position.side)
+        if position.amount:
+            self._held[key] = position
+        else:
+            self._held.pop(key, None)
 
     def book(self, symbol: str, kind: str, amount: Decimal, trade_id: str = "") -> None:
         """Move the wallet and note why; zero amounts leave no row."""
@@ -242,50 +280,9 @@ class Account:
         self._ledger.add_income(symbol, kind, amount, now_ms, trade_id)
         self._ledger.add_balance(now_ms, self.wallet)
 
-    def settle_funding(self, symbol: str, rate: Decimal) -> bool:
-        """Pay or receive funding on a held position: −amount · mark · rate; False when flat."""
-        position = self.positions[symbol]
-        if not position.amount:
-            return False
-        payment = cash(-self.notional(symbol) * rate)
-        if self.settings[symbol].isolated:
+    def settle_funding(self, position: Position, rate: Decimal) -> None:
+        """Pay or receive funding on a held position: −amount · mark · rate."""
+        payment = cash(-self.notional(position) * rate)
+        if self.is_isolated(position):
             position.isolated_wallet += payment
-        self.book(symbol, "FUNDING_FEE", payment)
-        return True
-
-    # ------------------------------------------------------------------ liquidation
-    def doomed(self) -> list[str]:
-        """Return the positions that the risk engine takes over now, worst maintenance first."""
-        found = []
-        cross = []
-        for position in self.held():
-            symbol = position.symbol
-            if not self.settings[symbol].isolated:
-                cross.append(symbol)
-            elif position.isolated_wallet + self.unrealized(symbol) <= self.maintenance(symbol):
-                found.append(symbol)
-        if cross:
-            needed = sum((self.maintenance(symbol) for symbol in cross), ZERO)
-            if self.cross_wallet + self.cross_unrealized() <= needed:
-                found += sorted(cross, key=self.maintenance, reverse=True)[:1]
-        return found
-
-    def can_be_doomed(self, extremes: dict[str, tuple[Decimal, Decimal]]) -> bool:
-        """Tell whether any path of marks within (low, high) per symbol may liquidate something.
-
-        Conservative: every position is put at its worst price at once, at twice its maintenance.
-        """
-        cross_margin, any_cross = self.cross_wallet, False
-        for position in self.held():
-            symbol = position.symbol
-            low, high = extremes[symbol]
-            worst = low if position.amount > 0 else high
-            rules = self._quotes.instruments[symbol]
-            need = 2 * maintenance_margin(rules, abs(position.amount) * high)
-            if self.settings[symbol].isolated:
-                if position.isolated_wallet + position.unrealized(worst) <= need:
-                    return True
-            else:
-                cross_margin += position.unrealized(worst) - need
-                any_cross = True
-        return any_cross and cross_margin <= 0
+        self.book(position.symbol, "FUNDING_FEE", payment)

@@ -10,11 +10,13 @@ from decimal import Decimal
 from core.venue.simulated.account import Account
 from core.venue.simulated.errors import Rejection
 from core.venue.simulated.events import Outbox
-from core.venue.simulated.ledger import ZERO, AlgoOrder, Ledger, Order
+from core.venue.simulated.ledger import AlgoOrder, Ledger, Order
 from core.venue.simulated.orders import OrderDesk
+from core.venue.simulated.positions import Position
 from core.venue.simulated.quotes import Quotes
 from core.venue.simulated.render import algo_event
-from core.venue.simulated.tickets import LIMIT_ALGOS, Ticket
+from core.venue.simulated.tickets import LIMIT_ALGOS, Ticket, matched_price
+from core.venue.simulated.trailing import follow, prepare
 
 OPEN_MAX = 200
 
@@ -37,7 +39,7 @@ class AlgoDesk:
 
         Raises -4116 (waiting order of that id), -4045 (200 waiting), -4509 (closePosition while
         flat), -2022 (closePosition that would add), -4130 (one of its family waits already),
-        -2021 (trigger already met).
+        -2021 (trigger already met), -4135 (activation price on the wrong side).
         """
         waiting = self._ledger.open_algos()
         if any(algo.client_algo_id == ticket.client_id for algo in waiting):
@@ -63,20 +65,28 @@ class AlgoDesk:
             create_ms=now_ms,
             self_trade_prevention=ticket.self_trade_prevention,
             good_till_ms=ticket.good_till_ms,
+            price_match=ticket.price_match,
+            callback_rate=ticket.callback_rate,
+            activate_price=ticket.activate_price,
         )
+        price = self._working_price(algo)
         if algo.close_position:
             self._check_close_position(algo)
-        if algo.is_hit_by(self._working_price(algo)):
+        if algo.is_trailing:
+            prepare(algo, price)
+        elif algo.is_hit_by(price):
             raise Rejection(-2021)
         algo.algo_id = self._ledger.next_algo_id()
         algo.client_algo_id = ticket.client_id or self._ledger.next_client_id()
         algo.move("NEW", now_ms)
         self._ledger.add_algo(algo)
         self._tell(algo)
+        if algo.is_trailing:
+            self._trail(algo, price)
         return algo
 
     def _check_close_position(self, algo: AlgoOrder) -> None:
-        amount = self._account.positions[algo.symbol].amount
+        amount = self._account.position(algo.symbol, algo.position_side).amount
         if not amount:
             raise Rejection(-4509)
         if (amount > 0) == (algo.side == "BUY"):
@@ -113,31 +123,30 @@ class AlgoDesk:
         gap = abs(prices["MARK_PRICE"] / prices["CONTRACT_PRICE"] - 1)
         protected = gap > self._quotes.instruments[symbol].trigger_protect
         for algo in waiting:
-            held_back = algo.price_protect and protected
-            if algo.is_open and not held_back and algo.is_hit_by(prices[algo.working_type]):
+            if not algo.is_open:
+                continue
+            price = prices[algo.working_type]
+            hit = self._trail(algo, price) if algo.is_trailing else algo.is_hit_by(price)
+            if hit and not (algo.price_protect and protected):
                 self._trigger(algo)
+
+    def _trail(self, algo: AlgoOrder, price: Decimal) -> bool:
+        """Let a trailing stop follow a price; its activation is told by a second NEW."""
+        was_active = algo.activated
+        hit = follow(algo, price)
+        if algo.activated and not was_active:
+            algo.move("NEW", self._quotes.now_ms, isActivated="true")
+            self._tell(algo)
+        return hit
 
     def _trigger(self, algo: AlgoOrder) -> None:
         algo.trigger_ms = self._quotes.now_ms
         self._move(algo, "TRIGGERING")
-        ticket = Ticket(
-            symbol=algo.symbol,
-            side=algo.side,
-            type="LIMIT" if algo.order_type in LIMIT_ALGOS else "MARKET",
-            quantity=self._size(algo),
-            price=algo.price,
-            time_in_force=algo.time_in_force,
-            reduce_only=algo.reduce_only,
-            client_id=algo.client_algo_id,
-            self_trade_prevention=algo.self_trade_prevention,
-            close_position=algo.close_position,
-            working_type=algo.working_type,
-            price_protect=algo.price_protect,
-            good_till_ms=algo.good_till_ms,
-            position_side=algo.position_side,
-        )
         try:
-            ticket = self._desk.check(ticket)
+            faults = self._desk.faults
+            if faults.waiting and faults.refuse_trigger(algo.symbol):
+                return
+            ticket = self._desk.check(self._ticket(algo))
         except Rejection as refusal:
             algo.failure = refusal.message
             self._move(algo, "REJECTED")
@@ -147,10 +156,35 @@ class AlgoDesk:
         self._move(algo, "TRIGGERED")
         self._desk.execute(order)
 
+    def _ticket(self, algo: AlgoOrder) -> Ticket:
+        """Return the ordinary order that a triggered one becomes."""
+        price = algo.price
+        if algo.price_match != "NONE":
+            price = matched_price(self._quotes, algo.symbol, algo.side, algo.price_match)
+        return Ticket(
+            symbol=algo.symbol,
+            side=algo.side,
+            type="LIMIT" if algo.order_type in LIMIT_ALGOS else "MARKET",
+            quantity=self._size(algo),
+            price=price,
+            time_in_force=algo.time_in_force,
+            reduce_only=algo.reduce_only,
+            client_id=algo.client_algo_id,
+            self_trade_prevention=algo.self_trade_prevention,
+            close_position=algo.close_position,
+            working_type=algo.working_type,
+            price_protect=algo.price_protect,
+            good_till_ms=algo.good_till_ms,
+            position_side=algo.position_side,
+            price_match=algo.price_match,
+            callback_rate=algo.callback_rate,
+            activate_price=algo.activate_price,
+        )
+
     def _size(self, algo: AlgoOrder) -> Decimal:
         if not algo.close_position:
             return algo.quantity
-        return abs(self._account.positions[algo.symbol].amount)
+        return abs(self._account.position(algo.symbol, algo.position_side).amount)
 
     def _working_price(self, algo: AlgoOrder) -> Decimal:
         if algo.working_type == "MARK_PRICE":
@@ -164,11 +198,16 @@ class AlgoDesk:
         if algo is not None and algo.status == "TRIGGERED":
             self._move(algo, "FINISHED")
 
-    def went_flat(self, symbol: str) -> None:
+    def position_gone(self, position: Position) -> None:
         """Expire the close-position orders of a position that is gone."""
-        for algo in self._ledger.open_algos(symbol):
-            if algo.close_position:
+        for algo in self._ledger.open_algos(position.symbol):
+            if algo.close_position and algo.position_side == position.side:
                 self._move(algo, "EXPIRED")
+
+    def delist(self, symbol: str) -> None:
+        """Expire what waits for a symbol that is listed no more."""
+        for algo in self._ledger.open_algos(symbol):
+            self._move(algo, "EXPIRED")
 
     def child(self, algo: AlgoOrder) -> Order | None:
         """Return the ordinary order it became, if it did."""
@@ -186,5 +225,5 @@ class AlgoDesk:
 
 
 def hits_within(algo: AlgoOrder, low: Decimal, high: Decimal) -> bool:
-    """Tell whether a price between the two could trigger the order."""
-    return algo.is_hit_by(high if algo.fires_upward else low) and algo.trigger_price > ZERO
+    """Tell whether prices between the two could change the order; they always move a trail."""
+    return algo.is_trailing or algo.is_hit_by(high if algo.fires_upward else low)

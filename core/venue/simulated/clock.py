@@ -30,6 +30,10 @@ class AffineClock:
         """Return the line through the given pair at the same speed."""
         return AffineClock(anchor_venue_ms=venue_ms, anchor_wall_ms=wall_ms, speed=self.speed)
 
+    def not_past(self, wall_ms: int, limit_ms: int) -> "AffineClock":
+        """Return the line, from here on through `limit_ms` if it is past that by now."""
+        return self if self.venue_ms(wall_ms) <= limit_ms else self.moved_to(wall_ms, limit_ms)
+
 
 def stamp_is_acceptable(
     stamp_ms: int, recv_window_ms: int, wall_ms: int, venue_ms: int

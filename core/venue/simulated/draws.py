@@ -1,4 +1,4 @@
-"""Named streams of seeded numbers: the only source of chance in the simulated venue's prices.
+"""Named streams of seeded numbers: the only source of chance in the simulated venue.
 
 A stream is addressed by (seed, name, purpose, block), never by what was drawn before it.  So any
 minute can be asked for in any order, after any restart, next to any other symbols, and comes out
@@ -34,6 +34,15 @@ def premium(seed: int, symbol: str, index: int) -> Decimal:
     left, right = (_premium_knot(seed, symbol, at) for at in (knot, knot + 1))
     value = left + (right - left) * minute / PREMIUM_KNOT_MINUTES
     return Decimal(repr(float(value))).quantize(_PREMIUM_PLACES)
+
+
+def scatter(*parts: int) -> int:
+    """Return a well-mixed 32-bit number of the given ones (seedless, stable everywhere)."""
+    mixed = 0x9E3779B97F4A7C15
+    for part in parts:
+        mixed = ((mixed ^ part) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+        mixed ^= mixed >> 29
+    return mixed >> 32
 
 
 def _premium_knot(seed: int, symbol: str, knot: int) -> float:

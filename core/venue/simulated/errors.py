@@ -16,6 +16,11 @@ ERRORS: dict[int, _Row] = {
     # --- request
     -1000: _Row(400, "An unknown error occurred while processing the request."),
     -1003: _Row(429, "Too many requests; current limit of IP is 2400 requests per minute."),
+    -1007: _Row(
+        408,
+        "Timeout waiting for response from backend server."
+        " Send status unknown; execution status unknown.",
+    ),
     -1015: _Row(429, "Too many new orders; current limit is %s."),
     -1021: _Row(400, "%s"),
     -1022: _Row(400, "Signature for this request is not valid."),
@@ -24,15 +29,18 @@ ERRORS: dict[int, _Row] = {
     -1102: _Row(400, "Mandatory parameter '%s' was not sent, was empty/null, or malformed."),
     -1106: _Row(400, "Parameter '%s' sent when not required."),
     -1111: _Row(400, "Precision is over the maximum defined for this asset."),
+    -1114: _Row(400, "TimeInForce parameter sent when not required."),
     -1115: _Row(400, "Invalid timeInForce."),
     -1116: _Row(400, "Invalid orderType."),
     -1117: _Row(400, "Invalid side."),
     -1120: _Row(400, "Invalid interval."),
     -1121: _Row(400, "Invalid symbol."),
     -1125: _Row(400, "This listenKey does not exist."),
+    -1128: _Row(400, "Combination of optional parameters invalid."),
     -1130: _Row(400, "Data sent for parameter '%s' is not valid."),
     -1136: _Row(400, "Invalid newOrderRespType."),
     # --- orders and account
+    -2007: _Row(400, "Invalid callBack rate."),
     -2011: _Row(400, "Unknown order sent."),
     -2013: _Row(400, "Order does not exist."),
     -2014: _Row(401, "API-key format invalid."),
@@ -43,6 +51,7 @@ ERRORS: dict[int, _Row] = {
     -2022: _Row(400, "ReduceOnly Order is rejected."),
     -2025: _Row(400, "Reach max open order limit."),
     -2027: _Row(400, "Exceeded the maximum allowable position at current leverage."),
+    -2028: _Row(400, "Leverage is smaller than permitted: insufficient margin balance."),
     -4001: _Row(400, "Price less than 0."),
     -4002: _Row(400, "Price greater than max price."),
     -4003: _Row(400, "Quantity less than or equal to zero."),
@@ -62,13 +71,17 @@ ERRORS: dict[int, _Row] = {
     -4046: _Row(400, "No need to change margin type."),
     -4047: _Row(400, "Margin type cannot be changed if there exists open orders."),
     -4048: _Row(400, "Margin type cannot be changed if there exists position."),
+    -4049: _Row(400, "Add margin only support for isolated position."),
     -4050: _Row(400, "Cross balance insufficient."),
     -4051: _Row(400, "Isolated balance insufficient."),
     -4054: _Row(400, "Cannot add position margin: position is 0."),
     -4055: _Row(400, "Amount must be positive."),
+    -4056: _Row(400, "Invalid api key type."),
     -4059: _Row(400, "No need to change position side."),
     -4060: _Row(400, "Invalid position side."),
     -4061: _Row(400, "Order's position side does not match user's setting."),
+    -4067: _Row(400, "Position side cannot be changed if there exists open orders."),
+    -4068: _Row(400, "Position side cannot be changed if there exists position."),
     -4082: _Row(400, "Invalid number of batch place orders."),
     -4084: _Row(400, "Method is not allowed currently. Upcoming soon."),
     -4116: _Row(400, "ClientOrderId is duplicated."),
@@ -82,9 +95,13 @@ ERRORS: dict[int, _Row] = {
         "An open stop or take profit order with GTE and closePosition in the direction is"
         " existing.",
     ),
+    -4131: _Row(400, "The counterparty's best price does not meet the PERCENT_PRICE filter limit."),
+    -4135: _Row(400, "Invalid activation price"),
     -4136: _Row(400, "Target strategy invalid for orderType %s,closePosition true."),
     -4137: _Row(400, "Quantity must be zero with closePosition equals true."),
     -4138: _Row(400, "Reduce only must be true with closePosition equals true."),
+    -4140: _Row(400, "Invalid symbol status for opening position."),
+    -4141: _Row(400, "Symbol is closed."),
     -4161: _Row(
         400,
         "Leverage reduction is not supported in Isolated Margin Mode with open positions.",
@@ -94,12 +111,31 @@ ERRORS: dict[int, _Row] = {
         "Order's notional must be no smaller than %s (unless you choose reduce only).",
     ),
     -4166: _Row(400, "Search window is restricted to recent 7 days only."),
+    -4167: _Row(
+        400,
+        "Unable to adjust to Multi-Assets mode with symbols of USDⓈ-M Futures under"
+        " isolated-margin mode.",
+    ),
+    -4168: _Row(400, "Unable to adjust to isolated-margin mode under the Multi-Assets mode."),
+    -4170: _Row(
+        400, "Unable to adjust Multi-Assets Mode with open orders in USDⓈ-M Futures Account."
+    ),
     -4171: _Row(400, "No need to change Multi-Assets mode."),
+    -4183: _Row(400, "Limit price can't be higher than %s."),
+    -4184: _Row(400, "Limit price can't be lower than %s."),
     -4509: _Row(
         400,
         "Time in Force (TIF) GTE can only be used with open positions."
         " Please ensure that positions are available.",
     ),
+    -5024: _Row(400, "Symbol is not in trading status. Order amendment is not permitted."),
+    -5025: _Row(400, "Only limit order is supported."),
+    -5026: _Row(400, "Exceed maximum modify order limit."),
+    -5027: _Row(400, "No need to modify the order."),
+    -5029: _Row(400, "Order's notional must be no smaller than %s."),
+    -5037: _Row(400, "Invalid price match"),
+    -5038: _Row(400, "Price match only supports order type: LIMIT, STOP AND TAKE_PROFIT"),
+    -5041: _Row(400, "No depth matches this BBO order"),
     -5040: _Row(
         400,
         "The goodTillDate timestamp must be greater than the current time plus 600 seconds and"
@@ -127,6 +163,16 @@ class Rejection(Exception):  # noqa: N818 - the trade's word for a refused reque
         self.status = row.status
         self.message = row.message % detail if "%s" in row.message else row.message
         super().__init__(f"{code}: {self.message}")
+
+    @classmethod
+    def saying(cls, code: int, message: str = "", status: int = 0) -> "Rejection":
+        """Return a refusal in given words, of any code; the table's where they are not given."""
+        known = ERRORS.get(code)
+        refusal = cls(code if known is not None else -1000)
+        refusal.code = code
+        refusal.status = status or refusal.status
+        refusal.message = message or refusal.message
+        return refusal
 
     def body(self) -> dict[str, object]:
         """Return the JSON body of the refusal."""

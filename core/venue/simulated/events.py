@@ -3,10 +3,11 @@
 User events go to whoever holds a listen key; closed candles go to kline subscribers.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.venue.simulated.quotes import Bar
+from core.venue.simulated.market import Bar
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class MinuteClosed:
     """All symbols' candles of a minute that has just closed; `close_ms` is the next one's open."""
 
     close_ms: int
-    bars: dict[str, Bar]
+    bars: Mapping[str, Bar]
 
 
 Event = UserEvent | MinuteClosed
@@ -40,6 +41,9 @@ class Outbox:
     def add(self, event: Event) -> None:
         """Add any event."""
         self._events.append(event)
+
+    def __len__(self) -> int:
+        return len(self._events)
 
     def take(self) -> list[Event]:
         """Return and forget what has gathered."""

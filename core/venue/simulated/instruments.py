@@ -6,18 +6,23 @@ ADA XRP LTC DOGE TRX of 2023 with the minimum notionals of 2026; SOL's steps fro
 them; ladders of leverage are in `brackets.py`.
 """
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
 from core.errors import ConfigurationError
 from core.venue.simulated.brackets import BRACKETS, Bracket
+from core.venue.simulated.draws import scatter
 
 MAKER_FEE = Decimal("0.0002")
 TAKER_FEE = Decimal("0.0005")
+MADE_UP_MAX = 9_999
 PERPETUAL_DELIVERY_MS = 4_133_404_800_000
 
+_MADE_UP = re.compile(r"SIM(?!000)(\d{3}|[1-9]\d{3})USDT", re.ASCII)
 _LISTED_MS = 1_569_398_400_000
 _ORDER_TYPES = (
     "LIMIT",
@@ -131,13 +136,74 @@ LISTED: dict[str, ListedInstrument] = {
 
 
 def listed(symbol: str) -> ListedInstrument:
-    """Return a listed instrument.  Raises ConfigurationError naming the nearest known symbol."""
+    """Return a listed or made-up instrument.
+
+    Raises ConfigurationError naming the nearest known symbol.
+    """
     if symbol in LISTED:
         return LISTED[symbol]
+    if made_up := _MADE_UP.fullmatch(symbol):
+        return _made_up(symbol, int(made_up[1]))
     near = get_close_matches(symbol.upper(), LISTED, n=1, cutoff=0.0)[0]
     raise ConfigurationError(
         f"SYMBOLS names {symbol!r}, which the simulated venue does not list. Fix: did you mean "
-        f"{near}? Listed: {', '.join(LISTED)}; any other symbol needs --data with its klines."
+        f"{near}? Listed: {', '.join(LISTED)}, and SIM001USDT to SIM9999USDT; any other symbol"
+        " needs --data with its klines."
+    )
+
+
+def expanded(symbols: Iterable[str]) -> tuple[str, ...]:
+    """Return the symbols with `SIM:n` replaced by the first n made-up ones.
+
+    Raises ConfigurationError for an n outside 1 to 9999.
+
+    >>> expanded(["BTCUSDT", "SIM:2"])
+    ('BTCUSDT', 'SIM001USDT', 'SIM002USDT')
+    """
+    found: list[str] = []
+    for symbol in symbols:
+        if not symbol.startswith("SIM:"):
+            found.append(symbol)
+            continue
+        text = symbol.removeprefix("SIM:")
+        count = int(text) if text.isascii() and text.isdecimal() and len(text) <= 4 else 0
+        if not count:
+            raise ConfigurationError(
+                f"--symbols SIM:n lists n made-up symbols, 1 to {MADE_UP_MAX}, was {symbol!r:.30}."
+                " Fix: give e.g. SIM:500."
+            )
+        found += [f"SIM{number:03d}USDT" for number in range(1, count + 1)]
+    return tuple(found)
+
+
+def _made_up(symbol: str, number: int) -> ListedInstrument:
+    """Return the rules of a made-up symbol: a price of 0.01 to 1000, as lively as the altcoins.
+
+    The tick is 0.1 to 1 basis point of the price, the step at most 1 USDT; fees, bands and brackets
+    are AVAXUSDT's.
+    """
+    digits, magnitude = scatter(number, 1) % 9_000 + 1_000, scatter(number, 2) % 5 - 2
+    tick = Decimal(1).scaleb(magnitude - 4)
+    step = Decimal(1).scaleb(min(0, -magnitude - 1))
+    price = (Decimal(digits) / 1_000).scaleb(magnitude).quantize(tick)
+    ten_million = (10_000_000 / price).quantize(Decimal(1))
+    return replace(
+        LISTED["AVAXUSDT"],
+        symbol=symbol,
+        base_asset=symbol.removesuffix("USDT"),
+        underlying_sub_type=(),
+        price_precision=max(0, 4 - magnitude),
+        quantity_precision=max(0, magnitude + 1),
+        tick_size=tick,
+        price_min=tick * 10,
+        price_max=(price * 1_000).quantize(tick),
+        step_size=step,
+        quantity_min=step,
+        quantity_max=ten_million,
+        market_quantity_max=(ten_million / 10).quantize(step),
+        seed_price=price,
+        volatility=(80 + scatter(number, 3) % 60) / 100_000,
+        turnover=float(50_000 + scatter(number, 4) % 1_000_000),
     )
 
 

@@ -7,11 +7,12 @@ conversion to Decimal are exact and cheap.  Everything here works on a block of 
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from core.venue.simulated.market import MINUTE_MS, Bars, Floats, Ints, Minute
+from core.venue.simulated.market import MINUTE_MS, Bar, Bars, Floats, Ints, Minute
 
 POINTS = 20
 _SLOT_MS = MINUTE_MS // POINTS
@@ -20,55 +21,145 @@ Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
-    """Consecutive minutes of one symbol: arrays of shape (minutes, POINTS), `trades` (minutes,).
+class _Prints:
+    """What is traded at each point of a block."""
 
-    `ticks` count `price_unit`, `steps` count `quantity_unit`; both units are powers of ten.
-    """
-
-    symbol: str
-    price_unit: Decimal
-    quantity_unit: Decimal
     offsets_ms: Ints
-    ticks: Ints
     steps: Ints
     taker_buy: Flags
-    trades: Ints
+
+
+class Block:
+    """Consecutive minutes of one symbol; rows are minutes, columns the `POINTS` of their paths.
+
+    `ticks` (minutes, POINTS) count `price_unit`, `volume` (minutes,) counts `quantity_unit`; both
+    units are powers of ten.  `bought` is the part of the volume that buyers took, -1 where it is to
+    be drawn.  Prints are drawn from `rng` when they are first looked at.
+    """
+
+    def __init__(
+        self,
+        *,
+        symbol: str,
+        price_unit: Decimal,
+        quantity_unit: Decimal,
+        rng: np.random.Generator,
+        ticks: Ints,
+        volume: Ints,
+        bought: Ints,
+        trades: Ints,
+    ) -> None:
+        self._symbol = symbol
+        self._price_unit = price_unit
+        self._quantity_unit = quantity_unit
+        self._rng = rng
+        self._ticks = _narrow(ticks)
+        self._volume = volume
+        self._bought = bought
+        self._trades = trades
+
+    @cached_property
+    def _prints(self) -> _Prints:
+        rng, ticks = self._rng, self._ticks
+        made = np.rint(drawn_taker_share(rng, ticks) * self._volume).astype(np.int64)
+        bought = np.where(self._bought < 0, made, self._bought)
+        sides = drawn_sides(rng, ticks)
+        steps = spread_volume(rng, sides, self._volume, bought)
+        offsets = _narrow(drawn_offsets(rng, len(ticks)))
+        return _Prints(offsets_ms=offsets, steps=_narrow(steps), taker_buy=sides)
 
     def minute(self, row: int, open_ms: int) -> Minute:
         """Return row `row` as exact decimals."""
-        tick, step = self.price_unit, self.quantity_unit
+        tick, step, prints = self._price_unit, self._quantity_unit, self._prints
         return Minute(
-            symbol=self.symbol,
+            symbol=self._symbol,
             open_ms=open_ms,
-            offsets_ms=tuple(self.offsets_ms[row].tolist()),
-            prices=tuple([Decimal(number) * tick for number in self.ticks[row].tolist()]),
-            quantities=tuple([Decimal(number) * step for number in self.steps[row].tolist()]),
-            taker_buy=tuple(self.taker_buy[row].tolist()),
-            trades=int(self.trades[row]),
+            offsets_ms=tuple(prints.offsets_ms[row].tolist()),
+            prices=tuple([Decimal(number) * tick for number in self._ticks[row].tolist()]),
+            quantities=tuple([Decimal(number) * step for number in prints.steps[row].tolist()]),
+            taker_buy=tuple(prints.taker_buy[row].tolist()),
+            trades=int(self._trades[row]),
+        )
+
+    def extremes(self) -> tuple[Floats, Floats]:
+        """Return the lows and highs of all rows."""
+        low, high = self._ticks.min(axis=1), self._ticks.max(axis=1)
+        return as_doubles(low, self._price_unit), as_doubles(high, self._price_unit)
+
+    def klines(self) -> "WholeKlines":
+        """Return the klines of all rows."""
+        ticks, prints = self._ticks, self._prints
+        steps = prints.steps
+        bought = np.where(prints.taker_buy, steps, 0)
+        # Products of fine units may pass 63 bits; Python's integers then take over.
+        widest = int(ticks.max()) * int(steps.max(initial=1)) * POINTS
+        prices = ticks.astype(np.int64 if widest < 2**63 else object)
+        whole = [
+            ticks[:, 0],
+            ticks.max(axis=1),
+            ticks.min(axis=1),
+            ticks[:, -1],
+            steps.sum(axis=1),
+            (prices * steps).sum(axis=1),
+            self._trades,
+            bought.sum(axis=1),
+            (prices * bought).sum(axis=1),
+        ]
+        return WholeKlines(self._price_unit, self._quantity_unit, np.stack(whole))
+
+
+class WholeKlines:
+    """The klines of a block as whole numbers: exact for one, quick for many.
+
+    Rows of `whole` are open, high, low, close (ticks), volume (steps), quote volume (ticks times
+    steps), trades, and the volume and quote volume that buyers took.
+    """
+
+    def __init__(self, price_unit: Decimal, quantity_unit: Decimal, whole: Ints) -> None:
+        price, quantity, quote = price_unit, quantity_unit, price_unit * quantity_unit
+        one = Decimal(1)
+        self._units = (price, price, price, price, quantity, quote, one, quantity, quote)
+        self._whole = whole
+
+    def bar(self, row: int, open_ms: int, first_trade: int) -> Bar:
+        """Return one kline as exact decimals."""
+        numbers = self._whole[:, row].tolist()
+        open_, high, low, close, volume, quote, _, taken, taken_quote = [
+            Decimal(number) * unit for number, unit in zip(numbers, self._units, strict=True)
+        ]
+        return Bar(
+            open_ms,
+            open_,
+            high,
+            low,
+            close,
+            volume,
+            quote,
+            numbers[6],
+            taken,
+            taken_quote,
+            first_trade,
         )
 
     def bars(self, rows: slice, open_ms: Ints) -> Bars:
-        """Return the klines of `rows`; `open_ms` are their open times."""
-        ticks, steps, bought = self.ticks[rows], self.steps[rows], self.taker_buy[rows]
-        bought_steps = np.where(bought, steps, 0)
-        prices = ticks.astype(np.float64)
+        """Return the klines of `rows` as doubles; `open_ms` are their open times."""
+        parts = [
+            as_doubles(numbers[rows], unit)
+            for numbers, unit in zip(self._whole, self._units, strict=True)
+        ]
+        open_, high, low, close, volume, quote, _, taken, taken_quote = parts
         return Bars(
             open_ms=open_ms,
-            open=_exact(ticks[:, 0], self.price_unit),
-            high=_exact(ticks.max(axis=1), self.price_unit),
-            low=_exact(ticks.min(axis=1), self.price_unit),
-            close=_exact(ticks[:, -1], self.price_unit),
-            volume=_exact(steps.sum(axis=1), self.quantity_unit),
-            quote_volume=self._quote(prices, steps),
-            trades=self.trades[rows],
-            taker_buy_volume=_exact(bought_steps.sum(axis=1), self.quantity_unit),
-            taker_buy_quote=self._quote(prices, bought_steps),
+            open=open_,
+            high=high,
+            low=low,
+            close=close,
+            volume=volume,
+            quote_volume=quote,
+            trades=self._whole[6, rows].astype(np.int64),
+            taker_buy_volume=taken,
+            taker_buy_quote=taken_quote,
         )
-
-    def _quote(self, prices: Floats, steps: Ints) -> Floats:
-        mantissa, scale = _fraction(self.price_unit * self.quantity_unit)
-        return np.asarray((prices * steps).sum(axis=1) * mantissa / scale, dtype=np.float64)
 
 
 def drawn_offsets(rng: np.random.Generator, minutes: int) -> Ints:
@@ -157,7 +248,12 @@ def _apportioned(weights: Floats, total: Ints) -> Ints:
     return np.asarray(np.diff(reached, axis=1, prepend=0), dtype=np.int64)
 
 
-def _exact(numbers: Ints, unit: Decimal) -> Floats:
+def _narrow(numbers: Ints) -> Ints:
+    """Return the numbers in half the memory where they fit."""
+    return numbers.astype(np.int32) if int(numbers.max(initial=0)) < 2**31 else numbers
+
+
+def as_doubles(numbers: Ints, unit: Decimal) -> Floats:
     """Return numbers times unit, correctly rounded: one exact product, one division."""
     mantissa, scale = _fraction(unit)
     return np.asarray(numbers * mantissa / scale, dtype=np.float64)

@@ -1,16 +1,19 @@
 """Candles of any interval, from the one-minute candles of the price source and the open minute.
 
 A row of `klines` and the `k` of a stream frame are two renderings of the same candle, so they agree
-to the digit.  Candles of longer intervals are sums of minutes, aligned to UTC (weeks to Monday).
+to the digit.  Candles of longer intervals are sums of minutes, aligned to UTC (weeks to Monday,
+months to the calendar); the first one may have begun before the history and holds its rest.
 """
 
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
+
 from core.venue.simulated.instruments import ListedInstrument
-from core.venue.simulated.market import MINUTE_MS, Floats
-from core.venue.simulated.quotes import Bar, Quotes
+from core.venue.simulated.market import MINUTE_MS, Bar
+from core.venue.simulated.quotes import Quotes
 from core.venue.simulated.render import fixed, price_text, quantity_text
 
 QUOTE_PLACES = 5
@@ -32,14 +35,39 @@ INTERVAL_MINUTES = {
     "3d": 3 * _DAY,
     "1w": 7 * _DAY,
 }
+MONTH = "1M"
+INTERVALS = (*INTERVAL_MINUTES, MONTH)
 _MONDAY_MS = 4 * _DAY * MINUTE_MS  # 1970-01-05 was a Monday
 
 
 def open_of(interval: str, time_ms: int) -> int:
     """Return the open time of the candle that holds a time."""
+    if interval == MONTH:
+        return _month_open(_month(time_ms))
     length = INTERVAL_MINUTES[interval] * MINUTE_MS
     origin = _MONDAY_MS if interval == "1w" else 0
     return (time_ms - origin) // length * length + origin
+
+
+def shifted(interval: str, open_ms: int, candles: int) -> int:
+    """Return the open time of the candle so many after (or before) the one that opens then."""
+    if interval == MONTH:
+        return _month_open(_month(open_ms) + candles)
+    return open_ms + candles * INTERVAL_MINUTES[interval] * MINUTE_MS
+
+
+def close_of(interval: str, open_ms: int) -> int:
+    """Return a candle's close time: the last millisecond before the next one."""
+    return shifted(interval, open_ms, 1) - 1
+
+
+def _month(time_ms: int) -> int:
+    """Return how many months after January 1970 a time lies in."""
+    return int(np.datetime64(time_ms, "ms").astype("datetime64[M]").astype(np.int64))
+
+
+def _month_open(month: int) -> int:
+    return int(np.datetime64(month, "M").astype("datetime64[ms]").astype(np.int64))
 
 
 class Candles:
@@ -47,13 +75,36 @@ class Candles:
 
     def __init__(self, quotes: Quotes) -> None:
         self._quotes = quotes
-        self._source = quotes.source
-        self.first_ms = self._source.first_open_ms - self._source.history_minutes * MINUTE_MS
+        self._origin_ms = quotes.source.first_open_ms
+        self.first_ms = self._origin_ms - quotes.source.history_minutes * MINUTE_MS
+        # by symbol and interval: a candle's open time, the minute it has been gathered up to, it
+        self._gathered: dict[tuple[str, str], tuple[int, int, Bar | None]] = {}
+
+    def forget(self, symbol: str) -> None:
+        """Gather a symbol's open candles anew: its prices have been changed."""
+        for key in [key for key in self._gathered if key[0] == symbol]:
+            del self._gathered[key]
 
     def latest(self, symbol: str, interval: str) -> Bar:
-        """Return the candle that is open now."""
-        start = open_of(interval, self._quotes.now_ms)
-        return self.range(symbol, interval, start, self._quotes.now_ms, 1)[-1]
+        """Return the candle that is open now; one that began before the history has its rest."""
+        forming = self._quotes.forming(symbol)
+        start = open_of(interval, forming.open_ms)
+        if start == forming.open_ms:
+            return forming
+        closed = self._closed_part(symbol, interval, start)
+        return _merged(start, [forming] if closed is None else [closed, forming])
+
+    def _closed_part(self, symbol: str, interval: str, start: int) -> Bar | None:
+        """Return the closed minutes of the open candle as one, going on from the last look."""
+        present = self._quotes.minute_index
+        kept, index, part = self._gathered.get((symbol, interval), (0, 0, None))
+        if kept != start:
+            index, part = (max(start, self.first_ms) - self._origin_ms) // MINUTE_MS, None
+        minutes = [] if part is None else [part]
+        minutes += [self._quotes.source.bar(symbol, at) for at in range(index, present)]
+        part = _merged(start, minutes) if minutes else None
+        self._gathered[symbol, interval] = (start, present, part)
+        return part
 
     def closed_at(self, symbol: str, interval: str, last: Bar) -> Bar | None:
         """Return the candle that ended with the minute `last`, or None when it goes on."""
@@ -63,7 +114,8 @@ class Candles:
         start = open_of(interval, last.open_ms)
         if start == last.open_ms:
             return last
-        minutes = [*self._minutes(symbol, start, last.open_ms - MINUTE_MS), last]
+        first = max(start, self.first_ms)
+        minutes = [*self._minutes(symbol, first, last.open_ms - MINUTE_MS), last]
         return _merged(start, minutes)
 
     def range(
@@ -73,19 +125,19 @@ class Candles:
 
         Without a start the most recent ones count, with it the first ones: the venue's rule.
         """
-        length = INTERVAL_MINUTES[interval] * MINUTE_MS
         end = min(self._quotes.now_ms, end_ms if end_ms is not None else self._quotes.now_ms)
         last = open_of(interval, end)
-        earliest = open_of(interval, self.first_ms + length - MINUTE_MS)
         if start_ms is None:
-            first = last - (limit - 1) * length
+            first = shifted(interval, last, 1 - limit)
         else:
-            first = open_of(interval, start_ms + length - 1)
-            last = min(last, first + (limit - 1) * length)
-        first = max(first, earliest)
+            first = open_of(interval, start_ms)
+            first = first if first == start_ms else shifted(interval, first, 1)
+            last = min(last, shifted(interval, first, limit - 1))
+        first = max(first, open_of(interval, self.first_ms))
         if last < first:
             return []
-        minutes = self._minutes(symbol, first, min(last + length - MINUTE_MS, self._quotes.now_ms))
+        upto = min(shifted(interval, last, 1) - MINUTE_MS, self._quotes.now_ms)
+        minutes = self._minutes(symbol, max(first, self.first_ms), upto)
         if interval == "1m":
             return minutes
         return list(_grouped(interval, minutes))
@@ -93,36 +145,13 @@ class Candles:
     def _minutes(self, symbol: str, first_ms: int, last_ms: int) -> list[Bar]:
         """Return minute candles opening within [first, last], the open one included."""
         quotes = self._quotes
-        origin = self._source.first_open_ms
-        index = (first_ms - origin) // MINUTE_MS
+        index = (first_ms - self._origin_ms) // MINUTE_MS
         closed_ms = quotes.open_ms - 1 + (MINUTE_MS if quotes.ended else 0)
         count = (min(last_ms, closed_ms) - first_ms) // MINUTE_MS + 1
-        found: list[Bar] = []
-        if count > 0:
-            bars = self._source.bars(symbol, index, count)
-            rules = quotes.instruments[symbol]
-            places, parts = rules.price_precision, rules.quantity_precision
-            columns = zip(
-                bars.open_ms.tolist(),
-                _decimals(bars.open, places),
-                _decimals(bars.high, places),
-                _decimals(bars.low, places),
-                _decimals(bars.close, places),
-                _decimals(bars.volume, parts),
-                _decimals(bars.quote_volume, QUOTE_PLACES),
-                bars.trades.tolist(),
-                _decimals(bars.taker_buy_volume, parts),
-                _decimals(bars.taker_buy_quote, QUOTE_PLACES),
-                strict=True,
-            )
-            found = [Bar._make((*column, 0)) for column in columns]
+        found = [quotes.source.bar(symbol, index + at) for at in range(count)]
         if last_ms >= quotes.open_ms and not quotes.ended:
             found.append(quotes.forming(symbol))
         return found
-
-
-def _decimals(values: Floats, places: int) -> list[Decimal]:
-    return [Decimal(f"{value:.{places}f}") for value in values.tolist()]
 
 
 def _grouped(interval: str, minutes: list[Bar]) -> Iterator[Bar]:
@@ -152,7 +181,7 @@ def _merged(open_ms: int, minutes: list[Bar]) -> Bar:
         trades=sum(bar.trades for bar in minutes),
         taker_volume=sum((bar.taker_volume for bar in minutes), zero),
         taker_quote=sum((bar.taker_quote for bar in minutes), zero),
-        first_trade=max(0, minutes[-1].first_trade - sum(b.trades for b in minutes[:-1])),
+        first_trade=minutes[0].first_trade,
     )
 
 
@@ -165,7 +194,7 @@ def kline_row(rules: ListedInstrument, bar: Bar, interval: str) -> list[Any]:
         price_text(rules, bar.low),
         price_text(rules, bar.close),
         quantity_text(rules, bar.volume),
-        bar.open_ms + INTERVAL_MINUTES[interval] * MINUTE_MS - 1,
+        close_of(interval, bar.open_ms),
         fixed(bar.quote_volume, QUOTE_PLACES),
         bar.trades,
         quantity_text(rules, bar.taker_volume),

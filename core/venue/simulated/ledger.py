@@ -21,6 +21,24 @@ OPEN_STATUSES = frozenset({"NEW", "PARTIALLY_FILLED"})
 ALGO_OPEN_STATUSES = frozenset({"NEW"})
 
 
+def closes(side: str, position_side: str) -> bool:
+    """Tell whether an order's sides close in hedge mode: SELL on LONG, BUY on SHORT."""
+    return (side, position_side) in {("SELL", "LONG"), ("BUY", "SHORT")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amendment:
+    """One change of a resting order."""
+
+    amendment_id: int
+    time_ms: int
+    price_before: Decimal
+    price_after: Decimal
+    quantity_before: Decimal
+    quantity_after: Decimal
+    price_match: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Order:
     """An ordinary order and all it went through."""
@@ -49,12 +67,21 @@ class Order:
     quote: Decimal = ZERO  # sum of price x quantity of the fills
     update_ms: int = 0
     algo_id: int = 0
+    modify_id: int = 0  # of the last amendment
+    activate_price: Decimal = ZERO  # of the trailing stop it comes from
+    callback_rate: Decimal = ZERO  # percent
+    amendments: list[Amendment] = field(default_factory=list)
     history: list[dict[str, object]] = field(default_factory=list)
 
     @property
     def is_open(self) -> bool:
         """Whether it can still fill or be cancelled."""
         return self.status in OPEN_STATUSES
+
+    @property
+    def reduces(self) -> bool:
+        """Whether it may only make its position smaller."""
+        return self.reduce_only or self.close_position or closes(self.side, self.position_side)
 
     @property
     def remaining(self) -> Decimal:
@@ -105,12 +132,21 @@ class AlgoOrder:
     trigger_ms: int = 0
     order_id: int = 0  # of the ordinary order it became; 0 before the trigger
     failure: str = ""
+    callback_rate: Decimal = ZERO  # percent; of a trailing stop only, as the next three
+    activate_price: Decimal = ZERO
+    activated: bool = False
+    extreme: Decimal = ZERO  # best price since the activation
     history: list[dict[str, object]] = field(default_factory=list)
 
     @property
     def is_open(self) -> bool:
         """Whether it waits for its trigger."""
         return self.status in ALGO_OPEN_STATUSES
+
+    @property
+    def is_trailing(self) -> bool:
+        """Whether its trigger follows the price."""
+        return self.order_type == "TRAILING_STOP_MARKET"
 
     @property
     def family(self) -> str:
@@ -163,6 +199,17 @@ class Income:
     time_ms: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarginMove:
+    """Cash moved to (+) or from (−) an isolated position by the user."""
+
+    symbol: str
+    position_side: str
+    kind: int  # 1 add, 2 reduce
+    amount: Decimal
+    time_ms: int
+
+
 @dataclass(slots=True)
 class _Numbers:
     order: int
@@ -179,6 +226,7 @@ class Ledger:
         self.income: list[Income] = []
         self.balances: list[dict[str, object]] = []
         self.position_history: list[dict[str, object]] = []
+        self.margin_moves: list[MarginMove] = []
         self._orders_by_id: dict[tuple[str, int], Order] = {}
         self._orders_by_client: dict[tuple[str, str], Order] = {}
         self._algos_by_id: dict[int, AlgoOrder] = {}
@@ -190,6 +238,7 @@ class Ledger:
         self._next_algo = 4_000_001_000_000_001
         self._next_income = 700_000_000_001
         self._next_client = 1
+        self._next_amendment = 5_000
 
     # ------------------------------------------------------------------ numbers
     def next_order_id(self, symbol: str) -> int:
@@ -214,6 +263,11 @@ class Ledger:
         self._next_client += 1
         return f"web_{self._next_client:020d}"
 
+    def next_amendment_id(self) -> int:
+        """Return the next number of an amendment."""
+        self._next_amendment += 1
+        return self._next_amendment
+
     def _numbers_of(self, symbol: str) -> _Numbers:
         if symbol not in self._numbers:
             start = (zlib.crc32(symbol.encode()) % 900 + 100) * 10_000_000
@@ -234,6 +288,11 @@ class Ledger:
         self._algos_by_id[algo.algo_id] = algo
         self._algos_by_client[algo.client_algo_id] = algo
         self._open_algos.setdefault(algo.symbol, {})[algo.algo_id] = algo
+
+    def requeue(self, order: Order) -> None:
+        """Put an open order behind all others of its symbol."""
+        rows = self._open_orders[order.symbol]
+        rows[order.order_id] = rows.pop(order.order_id)
 
     def settle_order(self, order: Order) -> None:
         """Take an order that has ended out of the open ones."""
@@ -301,13 +360,18 @@ class Ledger:
         """Return open orders, oldest first."""
         return _flat(self._open_orders, symbol)
 
+    def busy_symbols(self) -> list[str]:
+        """Return the symbols with open orders."""
+        return [symbol for symbol, rows in self._open_orders.items() if rows]
+
     def open_algos(self, symbol: str | None = None) -> list[AlgoOrder]:
         """Return waiting conditional orders, oldest first."""
         return _flat(self._open_algos, symbol)
 
-    def is_watched(self, symbol: str) -> bool:
-        """Tell whether an order of any kind waits for this symbol's price."""
-        return bool(self._open_orders.get(symbol)) or bool(self._open_algos.get(symbol))
+    def watched(self) -> list[str]:
+        """Return the symbols for whose price an order of any kind waits."""
+        waiting = {symbol: None for symbol, rows in self._open_orders.items() if rows}
+        return list(waiting | {symbol: None for symbol, rows in self._open_algos.items() if rows})
 
     def trades_of(self, symbol: str) -> list[Trade]:
         """Return the fills of a symbol, oldest first."""

@@ -1,18 +1,24 @@
 """Request weight per address and order counts of the account, in windows of wall time.
 
 The counts always go out in the answers' headers.  With enforcement on, passing the weight limit is
-429 with `Retry-After`, and going on after that is 418, the venue's ban.
+429 with `Retry-After`; going on after that is 418, a ban that begins at two minutes and grows with
+every repetition, up to three days.  The funding endpoints have a pool of their own.
 """
 
 from dataclasses import dataclass, field
 
 MINUTE_MS = 60_000
 TEN_SECONDS_MS = 10_000
+POOL_MS = 300_000
 WEIGHT_MAX = 2400
 ORDERS_MINUTE_MAX = 1200
 ORDERS_TEN_SECONDS_MAX = 300
+POOL_MAX = 500
 DEFIANT_MAX = 20  # requests after a 429 before the address is banned
 BAN_MS = 120_000
+BAN_GROWTH = 4
+BAN_MAX_MS = 3 * 86_400_000
+ADDRESSES_MAX = 10_000  # the oldest is forgotten first
 
 
 @dataclass(slots=True)
@@ -35,7 +41,9 @@ class _Window:
 @dataclass(slots=True)
 class _Address:
     weight: _Window = field(default_factory=lambda: _Window(MINUTE_MS))
+    pool: _Window = field(default_factory=lambda: _Window(POOL_MS))
     defiant: int = 0
+    bans: int = 0
     banned_until_ms: int = 0
 
 
@@ -58,40 +66,62 @@ class Limits:
         self._minute = _Window(MINUTE_MS)
         self._ten_seconds = _Window(TEN_SECONDS_MS)
 
-    def charge_weight(self, address: str, wall_ms: int, weight: int) -> Verdict | None:
-        """Count a request's weight; return why it is turned away, if it is."""
-        caller = self._addresses.setdefault(address, _Address())
+    def charge_weight(
+        self, address: str, wall_ms: int, weight: int, *, pooled: bool = False
+    ) -> Verdict | None:
+        """Count a request's weight; return why it is turned away, if it is.
+
+        `pooled` requests count one in the pool of the funding endpoints (500 in five minutes).
+        """
+        caller = self._caller(address)
         used = caller.weight.add(wall_ms, weight)
+        pool = caller.pool.add(wall_ms, 1) if pooled else 0
         if not self.enforced:
             return None
         if wall_ms < caller.banned_until_ms:
             return self._banned(caller, wall_ms)
-        if used <= WEIGHT_MAX:
+        if used > WEIGHT_MAX:
+            text = f"Too many requests; current limit of IP is {WEIGHT_MAX} requests per minute."
+            return self._too_many(caller, wall_ms, text, caller.weight)
+        if pool > POOL_MAX:
+            text = f"Too many requests; current limit of IP is {POOL_MAX} requests per 5 minutes."
+            return self._too_many(caller, wall_ms, text, caller.pool)
+        if not pooled:
             caller.defiant = 0
-            return None
+        return None
+
+    def _caller(self, address: str) -> _Address:
+        if address not in self._addresses and len(self._addresses) >= ADDRESSES_MAX:
+            del self._addresses[next(iter(self._addresses))]
+        return self._addresses.setdefault(address, _Address())
+
+    def _too_many(self, caller: _Address, wall_ms: int, text: str, window: _Window) -> Verdict:
         caller.defiant += 1
-        if caller.defiant > DEFIANT_MAX:
-            caller.banned_until_ms = wall_ms + BAN_MS
-            caller.defiant = 0
-            return self._banned(caller, wall_ms)
-        text = f"Too many requests; current limit of IP is {WEIGHT_MAX} requests per minute."
-        return Verdict(429, -1003, text, caller.weight.left_s(wall_ms))
+        if caller.defiant <= DEFIANT_MAX:
+            return Verdict(429, -1003, text, window.left_s(wall_ms))
+        caller.banned_until_ms = wall_ms + min(BAN_MS * BAN_GROWTH**caller.bans, BAN_MAX_MS)
+        caller.bans = min(caller.bans + 1, 10)
+        caller.defiant = 0
+        return self._banned(caller, wall_ms)
 
     @staticmethod
     def _banned(caller: _Address, wall_ms: int) -> Verdict:
         until = caller.banned_until_ms
-        text = f"Way too many requests; IP banned until {until}."
+        text = (
+            f"Way too many requests; IP banned until {until}."
+            " Please use the websocket for live updates to avoid bans."
+        )
         return Verdict(418, -1003, text, max(1, -(-(until - wall_ms) // 1000)))
 
-    def charge_orders(self, wall_ms: int, count: int) -> Verdict | None:
+    def charge_orders(self, wall_ms: int, ten_seconds: int, minute: int) -> Verdict | None:
         """Count orders of the account; return why they are turned away, if they are."""
-        minute = self._minute.add(wall_ms, count)
-        ten = self._ten_seconds.add(wall_ms, count)
+        in_minute = self._minute.add(wall_ms, minute)
+        in_ten = self._ten_seconds.add(wall_ms, ten_seconds)
         if not self.enforced:
             return None
         for used, most, span, window in (
-            (ten, ORDERS_TEN_SECONDS_MAX, "10 SECOND", self._ten_seconds),
-            (minute, ORDERS_MINUTE_MAX, "1 MINUTE", self._minute),
+            (in_ten, ORDERS_TEN_SECONDS_MAX, "10 SECOND", self._ten_seconds),
+            (in_minute, ORDERS_MINUTE_MAX, "1 MINUTE", self._minute),
         ):
             if used > most:
                 text = f"Too many new orders; current limit is {most} orders per {span}."
@@ -100,9 +130,14 @@ class Limits:
 
     def headers(self, address: str, wall_ms: int, *, orders: bool) -> dict[str, str]:
         """Return the counters as the venue's headers."""
-        weight = self._addresses.setdefault(address, _Address()).weight.add(wall_ms, 0)
+        weight = self._caller(address).weight.add(wall_ms, 0)
         shown = {"X-MBX-USED-WEIGHT-1M": str(weight)}
         if orders:
-            shown["X-MBX-ORDER-COUNT-10S"] = str(self._ten_seconds.add(wall_ms, 0))
-            shown["X-MBX-ORDER-COUNT-1M"] = str(self._minute.add(wall_ms, 0))
+            ten, minute = self.order_counts(wall_ms)
+            shown["X-MBX-ORDER-COUNT-10S"] = str(ten)
+            shown["X-MBX-ORDER-COUNT-1M"] = str(minute)
         return shown
+
+    def order_counts(self, wall_ms: int) -> tuple[int, int]:
+        """Return how many orders the present ten seconds and the present minute have seen."""
+        return self._ten_seconds.add(wall_ms, 0), self._minute.add(wall_ms, 0)

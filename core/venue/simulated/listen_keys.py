@@ -39,6 +39,10 @@ class ListenKeys:
         """Tell whether events go to holders of this key."""
         return bool(key) and key == self._key and wall_ms < self._expires_ms
 
+    def outlive(self, wall_ms: int) -> None:
+        """End the active key's life now; `expire` then returns it."""
+        self._expires_ms = min(self._expires_ms, wall_ms)
+
     def expire(self, wall_ms: int) -> str | None:
         """Return the key whose life has just ended, once."""
         if self._key and wall_ms >= self._expires_ms:

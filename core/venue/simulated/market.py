@@ -2,12 +2,16 @@
 
 Minute `index` opens at `first_open_ms + index * 60_000`; index 0 is the first one played, negative
 ones are history.  A minute is a short path of trades, so that stops and targets fire inside it.
+
+Every question names one symbol and is answered from the index alone, so a minute that nobody looks
+at costs nothing: its extremes tell whether anything can happen in it, and only then is its path
+made.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +22,22 @@ MINUTE_MS = 60_000
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+
+class Bar(NamedTuple):
+    """One candle as the venue reports it; volumes in base and quote, exact."""
+
+    open_ms: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    quote_volume: Decimal
+    trades: int
+    taker_volume: Decimal
+    taker_quote: Decimal
+    first_trade: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +130,7 @@ class PriceSource(Protocol):
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """Return the listed symbols, in the order of `minute`."""
+        """Return the listed symbols, in the order they were given."""
         ...
 
     @property
@@ -128,15 +148,35 @@ class PriceSource(Protocol):
         """Return how many minutes before minute 0 can be asked for."""
         ...
 
-    def minute(self, index: int) -> tuple[Minute, ...] | None:
-        """Return minute `index` of all symbols, or None after the end of the data.
+    def points_before(self, symbol: str, index: int) -> int:
+        """Return how many path points lie between the start of the history and minute `index`."""
+        ...
 
-        Any order of indices gives the same answers.  Raises IndexError below `-history_minutes`.
+    def trades_before(self, symbol: str, index: int) -> int:
+        """Return how many trades lie between the start of the history and minute `index`."""
+        ...
+
+    def plays(self, index: int) -> bool:
+        """Tell whether minute `index`, not before the history, is there: data may end."""
+        ...
+
+    def minute(self, symbol: str, index: int) -> Minute:
+        """Return the path of minute `index`.
+
+        Any order of indices gives the same answers.  Raises IndexError where there is no minute.
         """
+        ...
+
+    def bar(self, symbol: str, index: int) -> Bar:
+        """Return the closed candle of minute `index`."""
         ...
 
     def bars(self, symbol: str, first_index: int, count: int) -> Bars:
         """Return up to `count` klines from `first_index` on, clipped to what exists."""
+        ...
+
+    def extremes(self, symbol: str, first_index: int, count: int) -> tuple[Floats, Floats]:
+        """Return lows and highs of those klines, without making the rest of them."""
         ...
 
     def funding_rate(self, symbol: str, time_ms: int) -> Decimal | None:

@@ -1,36 +1,41 @@
-"""The order desk: acceptance, matching, cancelling, and the takeover of doomed positions.
+"""The order desk: acceptance, matching, cancelling.
 
-A taker walks the seeded book; a resting order fills at its price once the last price touches it.
-Own orders never meet each other, because the book is not theirs.  Events leave in the venue's
-order: TRADE_LITE, ORDER_TRADE_UPDATE, ACCOUNT_UPDATE.
+A taker walks the book and wears it down; a resting order fills at its price by what trades through
+or at it at each price point.  An order that would meet one of the same account is subject to
+self-trade prevention.  Events leave in the venue's order: TRADE_LITE, ORDER_TRADE_UPDATE,
+ACCOUNT_UPDATE.
 """
 
-from dataclasses import replace
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Protocol
 
-from core.venue.simulated.account import Account, cash
+from core.venue.simulated.account import Account
 from core.venue.simulated.account_view import account_event
+from core.venue.simulated.book import Level
 from core.venue.simulated.errors import Rejection
 from core.venue.simulated.events import Outbox
-from core.venue.simulated.ledger import ZERO, AlgoOrder, Ledger, Order
-from core.venue.simulated.quotes import Level, Quotes
+from core.venue.simulated.gates import Gate, by_priority, levels_within, market_bound
+from core.venue.simulated.ledger import ZERO, AlgoOrder, Ledger, Order, Trade
+from core.venue.simulated.order_faults import OrderFaults
+from core.venue.simulated.positions import Position
+from core.venue.simulated.quotes import Quotes
 from core.venue.simulated.render import lite_event, order_event
 from core.venue.simulated.tickets import Ticket
 
-DEPTH_STEPS = (10, 100, 1000)
-
-NO_REASON, IOC_REMAINDER, DISPLACED, LIQUIDATED, MARKET_REMAINDER = "0", "2", "4", "5", "9"
+NO_REASON, SELF_TRADE, IOC_REMAINDER, IOC_SELF_TRADE, DISPLACED, LIQUIDATED = "012345"
+DELISTED, MARKET_REMAINDER = "7", "9"
+AT_ONCE = frozenset({"IOC", "FOK"})
 
 
 class Follower(Protocol):
-    """Who must hear of ended orders and flat positions: the Algo Service."""
+    """Who must hear of ended orders and positions that are gone: the Algo Service."""
 
     def order_ended(self, order: Order) -> None:
         """An order of a triggered conditional has ended."""
 
-    def went_flat(self, symbol: str) -> None:
-        """A position has been closed."""
+    def position_gone(self, position: Position) -> None:
+        """A position has been closed or turned round."""
 
 
 class OrderDesk:
@@ -43,52 +48,20 @@ class OrderDesk:
         self._quotes = quotes
         self._account = account
         self._outbox = outbox
+        self.gate = Gate(ledger, quotes, account)
+        self.faults = OrderFaults()
+        self.countdowns: dict[str, int] = {}  # venue time in ms at which a symbol's orders go
 
     # ------------------------------------------------------------------ acceptance
     def check(self, ticket: Ticket) -> Ticket:
-        """Apply the rules that depend on the account; return the ticket as it may be executed.
-
-        Raises -4116 (open order of that id), -2022, -2019, -2027, -2025, -5021, -5022.
-        """
-        open_orders = self._ledger.open_orders(ticket.symbol)
-        if any(order.client_order_id == ticket.client_id for order in open_orders):
-            raise Rejection(-4116)
-        if len(open_orders) >= self._quotes.instruments[ticket.symbol].orders_max:
-            raise Rejection(-2025)
-        bid, ask = self._quotes.touch(ticket.symbol)
-        best = ask.price if ticket.sign > 0 else bid.price
-        if ticket.reduce_only:
-            ticket = self._trimmed(ticket)
-        else:
-            price = best if ticket.type == "MARKET" else ticket.price
-            self._account.check_opening(ticket.symbol, ticket.sign, ticket.quantity, price)
-        if ticket.type == "LIMIT":
-            crosses = (best - ticket.price) * ticket.sign <= 0
-            if ticket.time_in_force == "GTX" and crosses:
-                raise Rejection(-5022)
-            if ticket.time_in_force == "FOK":
-                self._check_fill_or_kill(ticket)
-        return ticket
-
-    def _trimmed(self, ticket: Ticket) -> Ticket:
-        amount = self._account.positions[ticket.symbol].amount
-        if amount * ticket.sign >= 0:
-            raise Rejection(-2022)
-        if ticket.quantity <= abs(amount):
-            return ticket
-        return replace(ticket, quantity=abs(amount))
-
-    def _check_fill_or_kill(self, ticket: Ticket) -> None:
-        levels = self._levels(ticket.symbol, ticket.side, ticket.quantity, ticket.price)
-        if _depth(levels) < ticket.quantity:
-            raise Rejection(-5021)
+        """Apply the rules that depend on the account; return the ticket as it may be executed."""
+        return self.gate.check(ticket)
 
     def place(self, ticket: Ticket, algo: AlgoOrder | None = None) -> Order:
         """Accept a checked ticket as a new order; it has not met the book yet (`execute`).
 
         `algo` is the triggered conditional order that it comes from.
         """
-        now_ms = self._quotes.now_ms
         order = Order(
             order_id=self._ledger.next_order_id(ticket.symbol),
             symbol=ticket.symbol,
@@ -101,68 +74,179 @@ class OrderDesk:
             price=ticket.price,
             reduce_only=ticket.reduce_only,
             close_position=ticket.close_position,
-            time_ms=now_ms,
+            time_ms=self._quotes.now_ms,
             original_type=algo.order_type if algo else ticket.type,
             stop_price=algo.trigger_price if algo else ZERO,
             working_type=ticket.working_type,
             price_protect=ticket.price_protect,
+            price_match=ticket.price_match,
             self_trade_prevention=ticket.self_trade_prevention,
             good_till_ms=ticket.good_till_ms,
             algo_id=algo.algo_id if algo else 0,
+            activate_price=ticket.activate_price,
+            callback_rate=ticket.callback_rate,
         )
-        order.move("NEW", now_ms)
-        self._ledger.add_order(order)
-        self._tell(order, "NEW")
+        self.enter(order)
+        if order.reduces:
+            self._displace(order.symbol, order.position_side)
         return order
 
-    # ------------------------------------------------------------------ matching
+    def enter(self, order: Order) -> None:
+        """Record an order as NEW and tell of it."""
+        order.move("NEW", self._quotes.now_ms)
+        self._ledger.add_order(order)
+        self.tell(order, "NEW")
+
+    def enter_takeover(self, position: Position, client_id: str, price: Decimal) -> Order:
+        """Enter the venue's own order that closes a position; `-` at the end wants a number."""
+        order_id = self._ledger.next_order_id(position.symbol)
+        number = f"{self._quotes.now_ms}{order_id % 1000:03d}" if client_id[-1] == "-" else ""
+        order = Order(
+            order_id=order_id,
+            symbol=position.symbol,
+            client_order_id=f"{client_id}{number}",
+            side="SELL" if position.amount > 0 else "BUY",
+            position_side=position.side,
+            type="LIQUIDATION",
+            time_in_force="IOC",
+            quantity=abs(position.amount),
+            price=price,
+            reduce_only=True,
+            close_position=False,
+            time_ms=self._quotes.now_ms,
+            original_type="LIQUIDATION",
+        )
+        self.enter(order)
+        return order
+
+    # ------------------------------------------------------------------ taking
     def execute(self, order: Order) -> None:
-        """Let a new order take from the book what it may; end or rest it."""
+        """Let a new or changed order take from the book what it may; end or rest it."""
         market = order.type == "MARKET"
-        limit = self._market_bound(order) if market else order.price
-        for level in self._levels(order.symbol, order.side, order.quantity, limit):
-            self._fill(order, min(order.remaining, level.quantity), level.price, maker=False)
-            if not order.is_open:
-                return
-        if market:
+        bound = market_bound(self._quotes, order.symbol, order.side) if market else order.price
+        most, ending = self._portion(order)
+        self._walk(order, bound, most)
+        if not order.is_open:
+            return
+        if ending:
+            self._end(order, ending, ending, NO_REASON)
+        elif market:
             self._expire(order, MARKET_REMAINDER)
-        elif order.time_in_force in {"IOC", "FOK"}:
+        elif order.time_in_force in AT_ONCE:
             self._expire(order, IOC_REMAINDER)
 
-    def match(self, symbol: str) -> None:
-        """Fill resting orders that the last price touches."""
-        last = self._quotes.last(symbol)
-        for order in self._ledger.open_orders(symbol):
-            if not order.is_open:
-                continue
-            if (last - order.price) * order.sign > 0:
-                continue
-            quantity = order.remaining
-            if order.reduce_only:
-                amount = self._account.positions[symbol].amount
-                quantity = min(quantity, abs(amount)) if amount * order.sign < 0 else Decimal(0)
+    def _portion(self, order: Order) -> tuple[Decimal, str]:
+        """Return how much may fill now and how the order then ends: all of it, without a fault."""
+        if self.faults.waiting:
+            step = self._quotes.instruments[order.symbol].step_size
+            portion = self.faults.portion(order.symbol, order.remaining, step)
+            if portion is not None:
+                return portion.quantity, portion.status
+        return order.remaining, ""
+
+    def _walk(self, order: Order, bound: Decimal, most: Decimal) -> None:
+        """Meet the levels and own orders up to a price, best first, own ones last in a level."""
+        floor = order.remaining - most
+        own = self._own_against(order, bound)
+        symbol, side = order.symbol, order.side
+        for level in levels_within(self._quotes, symbol, side, most, bound):
+            while own and (level.price - own[0].price) * order.sign > 0:
+                self._meet(order, own.pop(0), floor)
+            if not order.is_open or order.remaining <= floor:
+                return
+            self.take(order, level, min(order.remaining - floor, level.quantity))
+        for maker in own:
+            self._meet(order, maker, floor)
+
+    def take(
+        self, order: Order, level: Level, quantity: Decimal, execution: str = "TRADE"
+    ) -> Trade:
+        """Fill from a level of the book, which is worn down by as much."""
+        moment = self._quotes.moment(order.symbol)
+        self._quotes.wear.take(order.symbol, order.side, moment, level.price, quantity)
+        return self.fill(order, quantity, level.price, maker=False, execution=execution)
+
+    def _own_against(self, order: Order, bound: Decimal) -> list[Order]:
+        against = [row for row in self._ledger.open_orders(order.symbol) if row.side != order.side]
+        return [row for row in by_priority(against) if (bound - row.price) * order.sign >= 0]
+
+    def _meet(self, taker: Order, maker: Order, floor: Decimal) -> None:
+        """Apply self-trade prevention, by the taker's mode, to two orders of this account."""
+        if not (taker.is_open and maker.is_open and taker.remaining > floor):
+            return
+        mode = taker.self_trade_prevention
+        if mode == "NONE":
+            quantity = min(taker.remaining - floor, maker.remaining)
+            quantity = min(self._allowed(maker, quantity), self._allowed(taker, quantity))
             if quantity:
-                self._fill(order, quantity, order.price, maker=True)
+                self.fill(maker, quantity, maker.price, maker=True)
+                if taker.is_open:
+                    self.fill(taker, quantity, maker.price, maker=False)
+            return
+        if mode in {"EXPIRE_MAKER", "EXPIRE_BOTH"}:
+            self._end(maker, "EXPIRED_IN_MATCH", "EXPIRED", SELF_TRADE)
+        if mode in {"EXPIRE_TAKER", "EXPIRE_BOTH"}:
+            at_once = taker.type == "MARKET" or taker.time_in_force in AT_ONCE
+            reason = IOC_SELF_TRADE if at_once else SELF_TRADE
+            self._end(taker, "EXPIRED_IN_MATCH", "EXPIRED", reason)
+
+    # ------------------------------------------------------------------ resting
+    def match(self, symbol: str) -> None:
+        """Fill resting orders by what trades at the present price point, best price first."""
+        last = self._quotes.last(symbol)
+        resting = self._ledger.open_orders(symbol)
+        touched = [order for order in resting if (last - order.price) * order.sign <= 0]
+        for order in by_priority(touched):
             if order.is_open:
-                self._expire(order, DISPLACED)
+                self._fill_resting(order)
 
-    def _market_bound(self, order: Order) -> Decimal:
-        bound: Decimal = self._quotes.instruments[order.symbol].market_take_bound
-        return self._quotes.mark(order.symbol) * (1 + order.sign * bound)
-
-    def _levels(self, symbol: str, side: str, quantity: Decimal, limit: Decimal) -> list[Level]:
-        """Return the levels up to the limit price that together hold the quantity, if any do."""
-        sign = 1 if side == "BUY" else -1
-        found: list[Level] = []
-        for depth in DEPTH_STEPS:
-            book = self._quotes.book(symbol, side, depth)
-            found = [level for level in book if (limit - level.price) * sign >= 0]
-            if len(found) < len(book) or _depth(found) >= quantity:
+    def _fill_resting(self, order: Order) -> None:
+        most, ending = self._portion(order)
+        floor = order.remaining - most
+        for taker_side, level in self._flow(order):
+            quantity = min(order.remaining - floor, level.quantity)
+            quantity = self._allowed(order, quantity)
+            if not quantity:
                 break
-        return found
+            moment = self._quotes.moment(order.symbol)
+            self._quotes.wear.take(order.symbol, taker_side, moment, level.price, quantity)
+            self.fill(order, quantity, order.price, maker=True)
+            if not order.is_open:
+                return
+        if ending:
+            self._end(order, ending, ending, NO_REASON)
 
-    def _fill(self, order: Order, quantity: Decimal, price: Decimal, *, maker: bool) -> None:
-        trade = self._account.fill(order, quantity, price, maker=maker)
+    def _flow(self, order: Order) -> Iterator[tuple[str, Level]]:
+        """Yield what trades against a resting order: levels that cross it, and its own queue."""
+        symbol, price = order.symbol, order.price
+        for level in levels_within(self._quotes, symbol, order.side, order.remaining, price):
+            yield order.side, level
+        other = "SELL" if order.side == "BUY" else "BUY"
+        for level in self._quotes.book(symbol, other, 1):
+            if (price - level.price) * order.sign >= 0:
+                yield other, level
+
+    def _allowed(self, order: Order, quantity: Decimal) -> Decimal:
+        if not order.reduces:
+            return quantity
+        amount = self._account.position(order.symbol, order.position_side).amount
+        return min(quantity, abs(amount)) if amount * order.sign < 0 else ZERO
+
+    # ------------------------------------------------------------------ fills
+    def fill(
+        self,
+        order: Order,
+        quantity: Decimal,
+        price: Decimal,
+        *,
+        maker: bool,
+        execution: str = "TRADE",
+        free: bool = False,
+    ) -> Trade:
+        """Book a fill and tell of it; orders and positions that it ends are followed up."""
+        position = self._account.position(order.symbol, order.position_side)
+        before = position.amount
+        trade = self._account.fill(order, quantity, price, maker=maker, free=free)
         order.executed += quantity
         order.quote += quantity * price
         rules = self._quotes.instruments[order.symbol]
@@ -171,12 +255,19 @@ class OrderDesk:
         self._ledger.settle_order(order)
         self._outbox.user(lite_event(rules, order, trade))
         exposure = self._account.order_notionals(order.symbol)
-        self._outbox.user(order_event(rules, order, "TRADE", trade, exposure=exposure))
-        self._outbox.user(account_event(self._account, self._quotes, "ORDER", order.symbol))
+        self._outbox.user(order_event(rules, order, execution, trade, exposure=exposure))
+        self._outbox.user(account_event(self._account, self._quotes, "ORDER", position))
         if not order.is_open:
             self.follower.order_ended(order)
-        if not self._account.positions[order.symbol].amount:
-            self.follower.went_flat(order.symbol)
+        self._displace(order.symbol, order.position_side)
+        if before and before * position.amount <= 0:
+            self.follower.position_gone(position)
+        return trade
+
+    def _displace(self, symbol: str, position_side: str) -> None:
+        for order in self.gate.displaced(symbol, position_side):
+            if order.is_open:
+                self._expire(order, DISPLACED)
 
     # ------------------------------------------------------------------ endings
     def cancel(self, order: Order) -> None:
@@ -185,10 +276,37 @@ class OrderDesk:
             raise Rejection(-2011)
         self._end(order, "CANCELED", "CANCELED", NO_REASON)
 
+    def cancel_all(self, symbol: str) -> None:
+        """Cancel all open orders of a symbol; conditional orders stay."""
+        for order in self._ledger.open_orders(symbol):
+            if order.is_open:
+                self.cancel(order)
+
+    def end_countdown(self, symbol: str) -> None:
+        """Cancel a symbol's orders because nobody has armed its countdown again."""
+        self.countdowns.pop(symbol, None)
+        self.cancel_all(symbol)
+
     def expire_due(self, order: Order) -> None:
         """End a GTD order whose date has come."""
         if order.is_open:
             self._end(order, "CANCELED", "CANCELED", NO_REASON)
+
+    def expire_for_liquidation(self, order: Order) -> None:
+        """End an order because the account is being liquidated."""
+        if order.is_open:
+            self._expire(order, LIQUIDATED)
+
+    def delist(self, symbol: str) -> None:
+        """End all orders of a symbol and settle its positions at the mark price, free of fees."""
+        for order in self._ledger.open_orders(symbol):
+            if order.is_open:
+                self._expire(order, DELISTED)
+        tick = self._quotes.instruments[symbol].tick_size
+        price = (self._quotes.mark(symbol) / tick).to_integral_value() * tick
+        for position in self._account.held(symbol):
+            order = self.enter_takeover(position, "settlement_autoclose-", price)
+            self.fill(order, order.quantity, price, maker=False, execution="CALCULATED", free=True)
 
     def _expire(self, order: Order, reason: str) -> None:
         self._end(order, "EXPIRED", "EXPIRED", reason)
@@ -196,63 +314,11 @@ class OrderDesk:
     def _end(self, order: Order, status: str, execution: str, reason: str) -> None:
         order.move(status, self._quotes.now_ms)
         self._ledger.settle_order(order)
-        self._tell(order, execution, reason)
+        self.tell(order, execution, reason)
         self.follower.order_ended(order)
 
-    def _tell(self, order: Order, execution: str, reason: str = NO_REASON) -> None:
+    def tell(self, order: Order, execution: str, reason: str = NO_REASON) -> None:
+        """Send the order's state to the user stream."""
         rules = self._quotes.instruments[order.symbol]
         exposure = self._account.order_notionals(order.symbol)
         self._outbox.user(order_event(rules, order, execution, reason=reason, exposure=exposure))
-
-    # ------------------------------------------------------------------ liquidation
-    def liquidate(self, symbol: str) -> None:
-        """Take a position over: cancel its orders, close it, charge the clearance fee.
-
-        The fill is the market's, but never past the bankruptcy price: the insurance fund bears the
-        rest, so an isolated loss ends at the isolated wallet.
-        """
-        for order in self._ledger.open_orders(symbol):
-            self._expire(order, LIQUIDATED)
-        account, rules = self._account, self._quotes.instruments[symbol]
-        position = account.positions[symbol]
-        amount, entry = position.amount, position.entry
-        isolated = account.settings[symbol].isolated
-        backing = position.isolated_wallet if isolated else self._cross_backing(symbol)
-        side = "SELL" if amount > 0 else "BUY"
-        best = self._quotes.book(symbol, side, 1)[0].price
-        bankrupt = entry - backing / amount
-        ticks = max(Decimal(1), (bankrupt / rules.tick_size).to_integral_value())
-        bankrupt = ticks * rules.tick_size
-        price = max(best, bankrupt) if amount > 0 else min(best, bankrupt)
-        order = Order(
-            order_id=self._ledger.next_order_id(symbol),
-            symbol=symbol,
-            client_order_id=f"autoclose-{self._quotes.now_ms}{symbol[:6]}",
-            side=side,
-            position_side=position.side,
-            type="LIQUIDATION",
-            time_in_force="IOC",
-            quantity=abs(amount),
-            price=price,
-            reduce_only=True,
-            close_position=False,
-            time_ms=self._quotes.now_ms,
-            original_type="LIQUIDATION",
-        )
-        order.move("NEW", self._quotes.now_ms)
-        self._ledger.add_order(order)
-        self._tell(order, "NEW")
-        self._fill(order, abs(amount), price, maker=False)
-        trade = self._ledger.trades_of(symbol)[-1]
-        left = backing + trade.realized - trade.commission
-        fee = cash(min(abs(amount) * price * rules.liquidation_fee, left))
-        account.book(symbol, "INSURANCE_CLEAR", -fee)
-        self._outbox.user(account_event(account, self._quotes, "INSURANCE_CLEAR"))
-
-    def _cross_backing(self, symbol: str) -> Decimal:
-        account = self._account
-        return account.cross_wallet + account.cross_unrealized() - account.unrealized(symbol)
-
-
-def _depth(levels: list[Level]) -> Decimal:
-    return sum((level.quantity for level in levels), Decimal(0))

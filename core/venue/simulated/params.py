@@ -59,6 +59,18 @@ class SelfTradePrevention(StrEnum):
     NONE = "NONE"
 
 
+class PriceMatch(StrEnum):
+    """Prices that the venue sets from its book."""
+
+    NONE = "NONE"
+    OPPONENT = "OPPONENT"
+    OPPONENT_5 = "OPPONENT_5"
+    QUEUE = "QUEUE"
+    QUEUE_5 = "QUEUE_5"
+    QUEUE_10 = "QUEUE_10"
+    QUEUE_20 = "QUEUE_20"
+
+
 class Params:
     """Decoded parameters of one request; an empty value counts as not sent."""
 

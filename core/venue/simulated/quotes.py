@@ -1,55 +1,35 @@
 """The market at the venue's present: last, mark and index price, book, candles, funding.
 
-Prices come from a `PriceSource` a minute at a time, all symbols in lock-step.  Between its points
-a price stands still, so the price now is found by bisection and nothing is computed for symbols
-that nobody asks about.  All derived figures (mark, spread, depth) are functions of symbol and time
+Prices come from a `PriceSource`, all symbols in lock-step.  Between its points a price stands
+still, so the price now is found by bisection, and a minute's path is made only for symbols that
+somebody asks about.  All derived figures (mark, spread, depth) are functions of symbol and time
 alone: the same seed shows the same market to whoever looks, however often.
 """
 
 import zlib
 from bisect import bisect_right
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import NamedTuple
+from itertools import islice
+from typing import NamedTuple, TypeVar
 
+from core.venue.simulated.book import Level, Wear, seeded_levels
 from core.venue.simulated.instruments import ListedInstrument
-from core.venue.simulated.market import MINUTE_MS, Minute, PriceSource
+from core.venue.simulated.market import MINUTE_MS, Bar, Minute, PriceSource
 
 FUNDING_MS = 8 * 3_600_000
 INTEREST_RATE = Decimal("0.00010000")
 MARK_WIGGLE = Decimal("0.0001")  # the mark price is never further than this from the last price
-RECENT_MINUTES_MAX = 64
+PRINTS_MINUTES = 60
 RATES_CACHED_MAX = 2_000
 
 _E8 = Decimal("0.00000001")
 _WAVE_MS = 420_000
 _WAVE = Decimal("0.00005") / (_WAVE_MS // 4)  # amplitude 0.5 bp over one quarter of the wave
 _CLAMP = Decimal("0.0005")
-_LEVEL_QUOTE = Decimal(24_000)  # mean quote value of a level at the touch
 
 
-class Bar(NamedTuple):
-    """One minute's candle as the venue reports it; volumes in base and quote."""
-
-    open_ms: int
-    open: Decimal
-    high: Decimal
-    low: Decimal
-    close: Decimal
-    volume: Decimal
-    quote_volume: Decimal
-    trades: int
-    taker_volume: Decimal
-    taker_quote: Decimal
-    first_trade: int
-
-
-class Level(NamedTuple):
-    """One price level of the book."""
-
-    price: Decimal
-    quantity: Decimal
+_Made = TypeVar("_Made")
 
 
 class Point(NamedTuple):
@@ -62,62 +42,82 @@ class Point(NamedTuple):
     buyer_is_maker: bool
 
 
-def scatter(*parts: int) -> int:
-    """Return a well-mixed 32-bit number of the given ones (seedless, stable everywhere)."""
-    mixed = 0x9E3779B97F4A7C15
-    for part in parts:
-        mixed = ((mixed ^ part) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-        mixed ^= mixed >> 29
-    return mixed >> 32
+class _Lazily(dict[str, _Made]):
+    """What is made by symbol when it is first asked for."""
+
+    def __init__(self, make: Callable[[str], _Made]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, symbol: str) -> _Made:
+        made = self[symbol] = self._make(symbol)
+        return made
+
+
+class ClosedBars(Mapping[str, Bar]):
+    """The candles of a minute that has closed, each made when it is first looked at."""
+
+    __slots__ = ("_bars", "_index", "_source")
+
+    def __init__(self, source: PriceSource, index: int) -> None:
+        self._source = source
+        self._index = index
+        self._bars: dict[str, Bar] = {}
+
+    def __getitem__(self, symbol: str) -> Bar:
+        if symbol not in self._bars:
+            self._bars[symbol] = self._source.bar(symbol, self._index)
+        return self._bars[symbol]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._source.symbols)
+
+    def __len__(self) -> int:
+        return len(self._source.symbols)
 
 
 class Quotes:
-    """The market at `now_ms`; `enter` loads the next minute, the exchange moves the time."""
+    """The market at `now_ms`; `enter` begins the next minute, the exchange moves the time."""
 
     def __init__(self, source: PriceSource, now_ms: int) -> None:
         self.source = source
         self.instruments: Mapping[str, ListedInstrument] = source.instruments
         self.now_ms = now_ms
         self.ended = False
+        self.wear = Wear()
+        self.statuses: dict[str, str] = {}  # of symbols that are not TRADING
+        self.stilled: dict[str, tuple[int, int]] = {}  # when a symbol's marks stand still
+        self.hidden: dict[str, None] = {}  # symbols that exchangeInfo leaves out
         self.symbols = source.symbols
         self.rank = {symbol: rank for rank, symbol in enumerate(self.symbols)}
         self._salt = {symbol: zlib.crc32(symbol.encode()) for symbol in self.symbols}
         self.minute_index = -1
         self.open_ms = 0
-        self.minutes: dict[str, Minute] = {}
+        self.minutes = _Lazily(self._minute)
         self._rates: dict[tuple[str, int], Decimal] = {}
         self._premiums: dict[tuple[str, int], Decimal] = {}
-        self._points: dict[str, int] = dict.fromkeys(self.symbols, 1)
-        self._trades: dict[str, int] = dict.fromkeys(self.symbols, 1)
-        self._recent: dict[str, deque[tuple[int, Minute]]] = {
-            symbol: deque(maxlen=RECENT_MINUTES_MAX) for symbol in self.symbols
-        }
         if not self.enter():
             raise ValueError("the price source has no minute at all")
 
     # ------------------------------------------------------------------ time
     def enter(self) -> bool:
-        """Load the next minute of all symbols; False when the source has no more."""
-        minutes = self.source.minute(self.minute_index + 1)
-        if minutes is None:
+        """Begin the next minute of all symbols; False when the source has no more."""
+        if not self.source.plays(self.minute_index + 1):
             self.ended = True
             return False
         self.minute_index += 1
-        self.minutes = {minute.symbol: minute for minute in minutes}
-        self.open_ms = minutes[0].open_ms
-        for minute in minutes:
-            self._recent[minute.symbol].append((self._points[minute.symbol], minute))
+        self.open_ms = self.source.first_open_ms + self.minute_index * MINUTE_MS
+        self.minutes.clear()
         return True
 
-    def leave(self) -> dict[str, Bar]:
-        """Close the present minute; return each symbol's bar."""
-        bars = {}
-        for symbol in self.symbols:
-            minute = self.minutes[symbol]
-            bars[symbol] = self._bar(symbol, minute, len(minute.prices))
-            self._trades[symbol] += minute.trades
-            self._points[symbol] += len(minute.prices)
-        return bars
+    def look_again(self, source: PriceSource) -> None:
+        """Take prices and rules from a source that has been changed from now on."""
+        self.source = source
+        self.instruments = source.instruments
+        self.minutes.clear()
+
+    def _minute(self, symbol: str) -> Minute:
+        return self.source.minute(symbol, self.minute_index)
 
     # ------------------------------------------------------------------ prices
     def point(self, symbol: str) -> int:
@@ -133,10 +133,15 @@ class Quotes:
         """Return the mark price: within half a basis point of the last price, on a slow wave."""
         minute = self.minutes[symbol]
         at = self.point(symbol)
-        time_ms = self.open_ms + minute.offsets_ms[at]
+        return self.mark_of(symbol, minute.prices[at], self.open_ms + minute.offsets_ms[at])
+
+    def mark_of(self, symbol: str, price: Decimal, time_ms: int) -> Decimal:
+        """Return the mark price that goes with a trade price of a time."""
+        begins, ends = self.stilled.get(symbol, (0, 0))
+        if begins <= time_ms < ends:
+            time_ms = begins
         phase = (time_ms + self._salt[symbol]) % _WAVE_MS
         wave = abs(phase - _WAVE_MS // 2) - _WAVE_MS // 4
-        price = minute.prices[at]
         return (price + price * wave * _WAVE).quantize(_E8, ROUND_HALF_EVEN)
 
     def index(self, symbol: str) -> Decimal:
@@ -145,8 +150,16 @@ class Quotes:
         return (mark / (1 + self._premium(symbol))).quantize(_E8, ROUND_HALF_EVEN)
 
     def update_id(self, symbol: str) -> int:
-        """Return a number that grows with every price point of the symbol."""
-        return 1_000_000_000 + self._points[symbol] + self.point(symbol)
+        """Return the book's update number: it grows with time, and when own orders take from it.
+
+        Not with price points alone: a client that joins a snapshot and the diff stream needs pushes
+        on both sides of the snapshot's number, also while the book stands still (`depth.py`).
+        """
+        return self.now_ms + self.wear.takes(symbol)
+
+    def print_number(self, symbol: str) -> int:
+        """Return the number of the present price point, counted from the start of the history."""
+        return 1 + self.source.points_before(symbol, self.minute_index) + self.point(symbol)
 
     # ------------------------------------------------------------------ funding
     @property
@@ -190,41 +203,46 @@ class Quotes:
         return self.book(symbol, "SELL", 1)[0], self.book(symbol, "BUY", 1)[0]
 
     def book(self, symbol: str, taker_side: str, depth: int) -> list[Level]:
-        """Return the levels a taker of that side would meet, best first.
-
-        A level holds about 24,000 USDT at the touch and more further out; the book is drawn anew at
-        every price point and is not worn down by fills.
-        """
-        instrument = self.instruments[symbol]
-        minute = self.minutes[symbol]
+        """Return the levels a taker of that side would meet, best first (`book.py`)."""
+        instrument, minute = self.instruments[symbol], self.minutes[symbol]
         at = self.point(symbol)
-        moment = self.open_ms + minute.offsets_ms[at]
-        salt = self._salt[symbol]
-        price, tick, step = minute.prices[at], instrument.tick_size, instrument.step_size
+        price, tick = minute.prices[at], instrument.tick_size
         last_is_bid = 1 - minute.taker_buy[at]  # a buyer takes at the ask
         up = taker_side == "BUY"
-        best = price + tick * last_is_bid if up else price - tick * (1 - last_is_bid)
-        levels = []
-        for number in range(depth):
-            level_price = best + tick * number if up else best - tick * number
-            if level_price <= 0:
-                break
-            draw = scatter(salt, moment, number, int(up)) % 1000 + 500
-            value = _LEVEL_QUOTE * draw * (20 + number) / 20_000
-            quantity = (value / level_price // step) * step
-            levels.append(Level(level_price, max(quantity, step)))
-        return levels
+        moment = self.moment(symbol)
+        levels = seeded_levels(
+            best=price + tick * last_is_bid if up else price - tick * (1 - last_is_bid),
+            up=up,
+            tick=tick,
+            step=instrument.step_size,
+            salt=self._salt[symbol],
+            moment=moment,
+            taken=self.wear.taken(symbol, taker_side, moment),
+        )
+        return list(islice(levels, depth))
+
+    def moment(self, symbol: str) -> int:
+        """Return the time in ms of the price point that is valid now."""
+        return self.open_ms + self.minutes[symbol].offsets_ms[self.point(symbol)]
+
+    def previous(self, symbol: str) -> Decimal:
+        """Return the price of the point before the present one; the present one at the start."""
+        at = self.point(symbol)
+        if at:
+            return self.minutes[symbol].prices[at - 1]
+        if self.minute_index <= -self.source.history_minutes:
+            return self.last(symbol)
+        return self.source.bar(symbol, self.minute_index - 1).close
 
     # ------------------------------------------------------------------ candles and prints
     def forming(self, symbol: str) -> Bar:
         """Return the open minute's candle as far as it has gone."""
-        return self._bar(symbol, self.minutes[symbol], self.point(symbol) + 1)
-
-    def _bar(self, symbol: str, minute: Minute, count: int) -> Bar:
-        prices, quantities = minute.prices[:count], minute.quantities[:count]
-        taken = minute.taker_buy[:count]
+        minute = self.minutes[symbol]
+        count = self.point(symbol) + 1
+        prices = minute.prices[:count]
         volume = taker = quote = taker_quote = Decimal(0)
-        for price, quantity, bought in zip(prices, quantities, taken, strict=True):
+        rows = zip(prices, minute.quantities, minute.taker_buy, strict=False)
+        for price, quantity, bought in rows:
             value = price * quantity
             volume += quantity
             quote += value
@@ -242,17 +260,32 @@ class Quotes:
             trades=max(minute.trades * count // len(minute.prices), min(1, minute.trades)),
             taker_volume=taker,
             taker_quote=taker_quote,
-            first_trade=self._trades[symbol],
+            first_trade=1 + self.source.trades_before(symbol, self.minute_index),
         )
 
-    def prints(self, symbol: str) -> list[Point]:
-        """Return the price points of the last hour up to now as trades, oldest first."""
-        found = []
-        for base, minute in self._recent[symbol]:
+    def closed_bars(self) -> ClosedBars:
+        """Return the candles of the present minute, which is over."""
+        return ClosedBars(self.source, self.minute_index)
+
+    def prints(self, symbol: str, after: int = 0) -> list[Point]:
+        """Return the price points of the last hour up to now as trades, oldest first.
+
+        `after` leaves out the points up to that number.
+        """
+        source, found = self.source, []
+        first = max(self.minute_index - PRINTS_MINUTES, -source.history_minutes)
+        for index in range(first, self.minute_index + 1):
+            base = 1 + source.points_before(symbol, index)
+            if source.points_before(symbol, index + 1) <= after:
+                continue
+            here = index == self.minute_index
+            minute = self.minutes[symbol] if here else source.minute(symbol, index)
             for at, offset in enumerate(minute.offsets_ms):
                 time_ms = minute.open_ms + offset
                 if time_ms > self.now_ms:
                     break
+                if base + at <= after:
+                    continue
                 price, quantity = minute.prices[at], minute.quantities[at]
                 found.append(Point(base + at, time_ms, price, quantity, not minute.taker_buy[at]))
         return found

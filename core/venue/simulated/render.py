@@ -21,7 +21,9 @@ def _unit(places: int) -> Decimal:
 
 def fixed(value: Decimal, places: int) -> str:
     """Return a decimal with exactly so many digits after the point."""
-    return f"{value.quantize(_unit(places), ROUND_HALF_EVEN):f}"
+    exact = value.quantize(_unit(places), ROUND_HALF_EVEN)
+    text = str(exact)  # twice as quick as the format, which small numbers need
+    return text if "E" not in text else f"{exact:f}"
 
 
 def money(value: Decimal) -> str:
@@ -76,7 +78,38 @@ def order_row(rules: ListedInstrument, order: Order) -> Json:
     row["avgPrice"] = fixed(order.average_price, rules.price_precision + 3)
     row["cumQuote"] = fixed(order.quote, 5)
     row["time"] = order.time_ms
+    if order.callback_rate:
+        row["activatePrice"] = price_text(rules, order.activate_price)
+        row["priceRate"] = f"{order.callback_rate:.1f}"
     return row
+
+
+def amendment_answer(rules: ListedInstrument, order: Order) -> Json:
+    """Answer of changing an order."""
+    return {**placement(rules, order), "pair": order.symbol, "modifyId": order.modify_id}
+
+
+def amendment_row(rules: ListedInstrument, order: Order, number: int) -> Json:
+    """Row of `orderAmendment`; `number` counts the order's amendments from 1."""
+    row = order.amendments[number - 1]
+    price = {
+        "before": price_text(rules, row.price_before),
+        "after": price_text(rules, row.price_after),
+    }
+    quantity = {
+        "before": quantity_text(rules, row.quantity_before),
+        "after": quantity_text(rules, row.quantity_after),
+    }
+    return {
+        "amendmentId": row.amendment_id,
+        "symbol": order.symbol,
+        "pair": order.symbol,
+        "orderId": order.order_id,
+        "clientOrderId": order.client_order_id,
+        "time": row.time_ms,
+        "amendment": {"price": price, "origQty": quantity, "count": number},
+        "priceMatch": row.price_match,
+    }
 
 
 def history_row(rules: ListedInstrument, order: Order) -> Json:
@@ -134,6 +167,11 @@ def order_event(
         "gtd": order.good_till_ms,
         "er": reason,
     }
+    if execution == "AMENDMENT":
+        detail["M"] = order.modify_id
+    if order.callback_rate:
+        detail["AP"] = price_text(rules, order.activate_price)
+        detail["cr"] = f"{order.callback_rate:.1f}"
     stamp = order.update_ms
     return {"e": "ORDER_TRADE_UPDATE", "E": stamp, "T": stamp, "o": detail}
 
@@ -180,8 +218,8 @@ def algo_placement(rules: ListedInstrument, algo: AlgoOrder) -> Json:
         "closePosition": algo.close_position,
         "priceProtect": algo.price_protect,
         "reduceOnly": algo.reduce_only,
-        "activatePrice": "",
-        "callbackRate": "",
+        "activatePrice": price_text(rules, algo.activate_price) if algo.is_trailing else "",
+        "callbackRate": f"{algo.callback_rate:.1f}" if algo.is_trailing else "",
         "createTime": algo.create_ms,
         "updateTime": algo.update_ms,
         "triggerTime": algo.trigger_ms,
@@ -191,7 +229,7 @@ def algo_placement(rules: ListedInstrument, algo: AlgoOrder) -> Json:
 
 def open_algo_row(rules: ListedInstrument, algo: AlgoOrder) -> Json:
     """Row of `openAlgoOrders`: it has no order yet."""
-    nothing: Json = {"actualOrderId": "", "actualQty": "0.0", "isActivated": False}
+    nothing: Json = {"actualOrderId": "", "actualQty": "0.0", "isActivated": algo.activated}
     return {**algo_placement(rules, algo), **nothing}
 
 
@@ -203,7 +241,7 @@ def algo_row(rules: ListedInstrument, algo: AlgoOrder, child: Order | None) -> J
     row["actualQty"] = quantity_text(rules, child.executed) if child else "0.0"
     row["actualType"] = child.type if child else ""
     row["tpOrderType"] = ""
-    row["isActivated"] = False
+    row["isActivated"] = algo.activated
     return row
 
 
@@ -238,7 +276,7 @@ def algo_event(rules: ListedInstrument, algo: AlgoOrder, child: Order | None) ->
         "tt": algo.trigger_ms,
         "gtd": algo.good_till_ms,
         "rm": algo.failure,
-        "ia": False,
+        "ia": algo.activated,
     }
     return {"e": "ALGO_UPDATE", "T": algo.update_ms, "E": algo.update_ms, "o": detail}
 

@@ -12,7 +12,7 @@ leave an hour by days moves by minutes; `shift_unit_minutes` says which.  Histor
 play are the least.
 
 **Paths.**  Open, high, low and close are hit exactly and volumes add up exactly; what lies between
-is drawn from (seed, symbol, day of the recording), so the same recording gives the same trades
+is drawn from (seed, symbol, block of the recording), so the same recording gives the same trades
 wherever it is moved to.  Taker volume and trade counts are the recorded ones where there are any.
 """
 
@@ -26,16 +26,8 @@ import pandas as pd
 from core.errors import DataError
 from core.venue.simulated import draws
 from core.venue.simulated.instruments import ListedInstrument
-from core.venue.simulated.intrabar import (
-    Block,
-    drawn_offsets,
-    drawn_sides,
-    drawn_taker_share,
-    spread_volume,
-    through_extremes,
-    trade_counts,
-)
-from core.venue.simulated.market import MINUTE_MS, Bars, Ints, Minute
+from core.venue.simulated.intrabar import POINTS, Block, as_doubles, through_extremes, trade_counts
+from core.venue.simulated.market import MINUTE_MS, Bar, Bars, Floats, Ints, Minute
 from core.venue.simulated.recorded_rules import Recorded, recorded_under
 from core.venue.simulated.reel import BLOCK_MINUTES, Reel
 
@@ -47,7 +39,7 @@ _FUNDING_TOLERANCE_MS = MINUTE_MS  # recorded settlements carry some ms of delay
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tape:
-    """One symbol's recording on integer grids; -1 in `bought` or `trades`: not recorded."""
+    """One symbol's recording on integer grids; -1 in `bought`: not recorded."""
 
     price_unit: Decimal
     quantity_unit: Decimal
@@ -59,6 +51,7 @@ class _Tape:
     volume: Ints
     bought: Ints
     trades: Ints
+    trades_before: Ints  # each minute, and at the end all
 
 
 class ReplayedPrices:
@@ -97,7 +90,7 @@ class ReplayedPrices:
             self._tapes[symbol] = _taped(whole, recorded)
         self._funding = {symbol: _rates(frame) for symbol, frame in (funding or {}).items()}
         self._reel = Reel(
-            self._instruments,
+            len(self._instruments),
             self._drawn_block,
             first_open_ms=self._first_open_ms,
             zero_row=self._zero_row,
@@ -143,22 +136,46 @@ class ReplayedPrices:
         """Return the unit the recording was moved by: 10,080 weeks, 1,440 days, 1 minutes."""
         return self._shift_unit
 
-    def minute(self, index: int) -> tuple[Minute, ...] | None:
-        """Return minute `index` of all symbols; None after the end of the recording.
+    def points_before(self, symbol: str, index: int) -> int:  # noqa: ARG002
+        """Return how many path points lie between the start of the history and minute `index`."""
+        return (index + self._history_minutes) * POINTS
 
-        Raises IndexError before the history.
-        """
-        if index < -self._history_minutes:
-            raise IndexError(f"minute {index} is before the history of {self._history_minutes}")
-        if index >= self.minutes_to_play:
-            return None
-        return self._reel.minute(index)
+    def trades_before(self, symbol: str, index: int) -> int:
+        """Return how many trades lie between the start of the history and minute `index`."""
+        before = self._tapes[symbol].trades_before
+        return int(before[self._zero_row + index] - before[self._zero_row - self._history_minutes])
+
+    def plays(self, index: int) -> bool:
+        """Tell whether the recording reaches minute `index`."""
+        return index < self.minutes_to_play
+
+    def minute(self, symbol: str, index: int) -> Minute:
+        """Return the path of minute `index`.  Raises IndexError outside the recording."""
+        if not -self._history_minutes <= index < self.minutes_to_play:
+            raise IndexError(
+                f"minute {index} is not within the history of {self._history_minutes}"
+                f" and the {self.minutes_to_play} minutes to play"
+            )
+        return self._reel.minute(symbol, index)
+
+    def bar(self, symbol: str, index: int) -> Bar:
+        """Return the closed candle of minute `index`."""
+        return self._reel.bar(symbol, index, 1 + self.trades_before(symbol, index))
 
     def bars(self, symbol: str, first_index: int, count: int) -> Bars:
         """Return up to `count` klines from `first_index` on, clipped to history and end."""
+        return self._reel.bars(symbol, *self._clipped(first_index, count))
+
+    def extremes(self, symbol: str, first_index: int, count: int) -> tuple[Floats, Floats]:
+        """Return the lows and highs of those klines, as recorded."""
+        index, stop = self._clipped(first_index, count)
+        tape, rows = self._tapes[symbol], slice(self._zero_row + index, self._zero_row + stop)
+        low, high = tape.low[rows], tape.high[rows]
+        return as_doubles(low, tape.price_unit), as_doubles(high, tape.price_unit)
+
+    def _clipped(self, first_index: int, count: int) -> tuple[int, int]:
         stop = min(first_index + count, self.minutes_to_play)
-        index = max(first_index, -self._history_minutes)
-        return self._reel.bars(symbol, index, stop)
+        return max(first_index, -self._history_minutes), stop
 
     def funding_rate(self, symbol: str, time_ms: int) -> Decimal | None:
         """Return the rate recorded for a settlement; None where nothing was recorded at it."""
@@ -179,22 +196,18 @@ class ReplayedPrices:
         tape = self._tapes[symbol]
         rows = slice(number * BLOCK_MINUTES, (number + 1) * BLOCK_MINUTES)
         rng = draws.stream(self._seed, symbol, "replay", number)
-        volume, close = tape.volume[rows], tape.close[rows]
-        high, low = tape.high[rows], tape.low[rows]
-        ticks = through_extremes(rng, tape.open[rows], high, low, close, tick=tape.tick)
-        made = np.rint(drawn_taker_share(rng, ticks) * volume).astype(np.int64)
-        bought, trades = tape.bought[rows], tape.trades[rows]
-        sides = drawn_sides(rng, ticks)
-        quote = close * float(tape.price_unit) * (volume * float(tape.quantity_unit))
+        ticks = through_extremes(
+            rng, tape.open[rows], tape.high[rows], tape.low[rows], tape.close[rows], tick=tape.tick
+        )
         return Block(
             symbol=symbol,
             price_unit=tape.price_unit,
             quantity_unit=tape.quantity_unit,
-            offsets_ms=drawn_offsets(rng, len(volume)),
+            rng=rng,
             ticks=ticks,
-            steps=spread_volume(rng, sides, volume, np.where(bought < 0, made, bought)),
-            taker_buy=sides,
-            trades=np.where(trades < 0, trade_counts(quote), trades),
+            volume=tape.volume[rows],
+            bought=tape.bought[rows],
+            trades=tape.trades[rows],
         )
 
 
@@ -279,6 +292,9 @@ def _taped(whole: pd.DataFrame, recorded: Recorded) -> _Tape:
     absent = np.full(len(whole), -1, dtype=np.int64)
     bought = counted("taker_buy_volume", quantity_unit) if "taker_buy_volume" in whole else absent
     volume = counted("volume", quantity_unit)
+    close = counted("close", price_unit)
+    quote = close * float(price_unit) * (volume * float(quantity_unit))
+    trades = counted("count", Decimal(1)) if "count" in whole else trade_counts(quote)
     return _Tape(
         price_unit=price_unit,
         quantity_unit=quantity_unit,
@@ -286,10 +302,11 @@ def _taped(whole: pd.DataFrame, recorded: Recorded) -> _Tape:
         open=counted("open", price_unit),
         high=counted("high", price_unit),
         low=counted("low", price_unit),
-        close=counted("close", price_unit),
+        close=close,
         volume=volume,
         bought=np.minimum(bought, volume),
-        trades=counted("count", Decimal(1)) if "count" in whole else absent,
+        trades=trades,
+        trades_before=np.concatenate([[0], np.cumsum(trades)]),
     )
 
 

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-from core.venue.simulated.account_view import account_event, config_event
 from core.venue.simulated.errors import Rejection
 from core.venue.simulated.exchange import Exchange
 from core.venue.simulated.instruments import leverage_bracket as bracket_row
-from core.venue.simulated.ledger import ZERO
 from core.venue.simulated.params import Params
 from core.venue.simulated.render import income_row, trade_row
 from core.venue.simulated.rest_market import RATE_LIMITS
@@ -16,8 +14,6 @@ Json = dict[str, Any]
 
 DAY_MS = 86_400_000
 WEEK_MS = 7 * DAY_MS
-LEVERAGE_MAX = 125
-SUCCESS: Json = {"code": 200, "msg": "success"}
 
 
 def maybe_symbol(exchange: Exchange, params: Params) -> str | None:
@@ -50,16 +46,16 @@ def position_risk_v3(exchange: Exchange, params: Params) -> list[Json]:
     return exchange.view.position_risk_v3(maybe_symbol(exchange, params))
 
 
-def account_config(_exchange: Exchange, _params: Params) -> Json:
+def account_config(exchange: Exchange, _params: Params) -> Json:
     """GET /fapi/v1/accountConfig."""
     return {
         "feeTier": 0,
         "canTrade": True,
         "canDeposit": True,
         "canWithdraw": True,
-        "dualSidePosition": False,
+        "dualSidePosition": exchange.account.dual_side,
         "updateTime": 0,
-        "multiAssetsMargin": False,
+        "multiAssetsMargin": exchange.account.multi_assets,
         "tradeGroupId": -1,
     }
 
@@ -87,101 +83,19 @@ def leverage_bracket(exchange: Exchange, params: Params) -> list[Json]:
     return [bracket_row(rules[name]) for name in ([symbol] if symbol else rules)]
 
 
-def set_leverage(exchange: Exchange, params: Params) -> Json:
-    """POST /fapi/v1/leverage."""
-    rules = listed_rules(params, exchange.quotes)
-    leverage = params.integer("leverage")
-    if not 1 <= leverage <= min(LEVERAGE_MAX, rules.brackets[0].leverage_max):
-        raise Rejection(-4028, leverage)
-    account, symbol = exchange.account, rules.symbol
-    settings = account.settings[symbol]
-    cap = rules.notional_cap_at(leverage)
-    if leverage < settings.leverage and settings.isolated and account.positions[symbol].amount:
-        raise Rejection(-4161)
-    if abs(account.notional(symbol)) > cap:
-        raise Rejection(-2027)
-    if leverage < settings.leverage and not _affordable(exchange, symbol, leverage):
-        raise Rejection(-2019)
-    if leverage != settings.leverage:
-        settings.leverage = leverage
-        exchange.outbox.user(config_event(exchange.quotes, symbol, leverage))
-    return {"leverage": leverage, "maxNotionalValue": f"{cap:f}", "symbol": symbol}
-
-
-def _affordable(exchange: Exchange, symbol: str, leverage: int) -> bool:
-    account = exchange.account
-    used = account.position_margin(symbol) + account.order_margin(symbol)
-    more = used * account.settings[symbol].leverage / leverage - used
-    return more <= account.available()
-
-
-def set_margin_type(exchange: Exchange, params: Params) -> Json:
-    """POST /fapi/v1/marginType."""
-    rules = listed_rules(params, exchange.quotes)
-    wanted = params.text("marginType").upper()
-    if wanted not in {"ISOLATED", "CROSSED"}:
-        raise Rejection(-1130, "marginType")
-    isolated = wanted == "ISOLATED"
-    settings = exchange.account.settings[rules.symbol]
-    if settings.isolated == isolated:
-        raise Rejection(-4046)
-    if exchange.ledger.open_orders(rules.symbol):
-        raise Rejection(-4047)
-    if exchange.account.positions[rules.symbol].amount:
-        raise Rejection(-4048)
-    settings.isolated = isolated
-    return SUCCESS
-
-
-def set_position_margin(exchange: Exchange, params: Params) -> Json:
-    """POST /fapi/v1/positionMargin: move cash to (1) or from (2) an isolated position."""
-    rules = listed_rules(params, exchange.quotes)
-    amount, kind = params.decimal("amount"), params.integer("type")
-    if kind not in {1, 2}:
-        raise Rejection(-1130, "type")
-    account = exchange.account
-    position = account.positions[rules.symbol]
-    if amount <= 0:
-        raise Rejection(-4055)
-    if not position.amount or not account.settings[rules.symbol].isolated:
-        raise Rejection(-4054)
-    if kind == 1 and amount > account.available():
-        raise Rejection(-4050)
-    spare = position.isolated_wallet + min(ZERO, account.unrealized(rules.symbol))
-    if kind == 2 and amount > spare - account.position_margin(rules.symbol):
-        raise Rejection(-4051)
-    position.isolated_wallet += amount if kind == 1 else -amount
-    event = account_event(account, exchange.quotes, "MARGIN_TRANSFER", rules.symbol)
-    exchange.outbox.user(event)
-    message = "Successfully modify position margin."
-    return {"amount": float(amount), "code": 200, "msg": message, "type": kind}
-
-
-def position_mode(_exchange: Exchange, _params: Params) -> Json:
-    """GET /fapi/v1/positionSide/dual."""
-    return {"dualSidePosition": False}
-
-
-def set_position_mode(_exchange: Exchange, params: Params) -> Json:
-    """POST /fapi/v1/positionSide/dual: one-way only so far; hedge mode is refused with -4084."""
-    params.text("dualSidePosition")
-    raise Rejection(-4084 if params.flag("dualSidePosition") else -4059)
-
-
-def multi_assets(_exchange: Exchange, _params: Params) -> Json:
-    """GET /fapi/v1/multiAssetsMargin."""
-    return {"multiAssetsMargin": False}
-
-
-def set_multi_assets(_exchange: Exchange, params: Params) -> Json:
-    """POST /fapi/v1/multiAssetsMargin: single-asset mode only; the other is refused with -4084."""
-    params.text("multiAssetsMargin")
-    raise Rejection(-4084 if params.flag("multiAssetsMargin") else -4171)
-
-
 def fee_burn(_exchange: Exchange, _params: Params) -> Json:
     """GET /fapi/v1/feeBurn."""
     return {"feeBurn": False}
+
+
+def adl_quantile(exchange: Exchange, params: Params) -> list[Json]:
+    """GET /fapi/v1/adlQuantile."""
+    return exchange.view.adl_quantiles(maybe_symbol(exchange, params))
+
+
+def trading_status(exchange: Exchange, _params: Params) -> Json:
+    """GET /fapi/v1/apiTradingStatus: no rule of quantitative trading is broken here."""
+    return {"indicators": {}, "updateTime": exchange.now_ms}
 
 
 def order_limits(_exchange: Exchange, _params: Params) -> list[Json]:

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from core.venue.simulated.book import Level
 from core.venue.simulated.errors import Rejection
 from core.venue.simulated.exchange import Exchange
-from core.venue.simulated.instruments import exchange_info_symbol
-from core.venue.simulated.klines import INTERVAL_MINUTES, kline_row
+from core.venue.simulated.instruments import ListedInstrument, exchange_info_symbol
 from core.venue.simulated.market import MINUTE_MS
 from core.venue.simulated.params import Params
-from core.venue.simulated.quotes import FUNDING_MS, INTEREST_RATE, Level
+from core.venue.simulated.quotes import FUNDING_MS, INTEREST_RATE, Point
 from core.venue.simulated.render import fixed, price_text, quantity_text
 from core.venue.simulated.tickets import listed_rules
 
@@ -37,6 +37,7 @@ def time(exchange: Exchange, _params: Params) -> Json:
 
 def exchange_info(exchange: Exchange, _params: Params) -> Json:
     """GET /fapi/v1/exchangeInfo."""
+    quotes = exchange.quotes
     return {
         "timezone": "UTC",
         "serverTime": exchange.now_ms,
@@ -44,34 +45,12 @@ def exchange_info(exchange: Exchange, _params: Params) -> Json:
         "rateLimits": list(RATE_LIMITS),
         "exchangeFilters": [],
         "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
-        "symbols": [exchange_info_symbol(rules) for rules in exchange.quotes.instruments.values()],
+        "symbols": [
+            exchange_info_symbol(rules, quotes.statuses.get(symbol, "TRADING"))
+            for symbol, rules in quotes.instruments.items()
+            if symbol not in quotes.hidden
+        ],
     }
-
-
-def klines(exchange: Exchange, params: Params) -> list[Any]:
-    """GET /fapi/v1/klines."""
-    return _klines(exchange, params, listed_rules(params, exchange.quotes).symbol)
-
-
-def continuous_klines(exchange: Exchange, params: Params) -> list[Any]:
-    """GET /fapi/v1/continuousKlines: by pair and contract type."""
-    symbol = params.text("pair").upper()
-    if symbol not in exchange.quotes.instruments:
-        raise Rejection(-1121)
-    if params.text("contractType") != "PERPETUAL":
-        raise Rejection(-1130, "contractType")
-    return _klines(exchange, params, symbol)
-
-
-def _klines(exchange: Exchange, params: Params, symbol: str) -> list[Any]:
-    interval = params.text("interval")
-    if interval not in INTERVAL_MINUTES:
-        raise Rejection(-1120)
-    start, end = params.maybe_integer("startTime"), params.maybe_integer("endTime")
-    limit = params.limit(500, 1500)
-    bars = exchange.candles.range(symbol, interval, start, end, limit)
-    rules = exchange.quotes.instruments[symbol]
-    return [kline_row(rules, bar, interval) for bar in bars]
 
 
 def _each(
@@ -237,18 +216,28 @@ def agg_trades(exchange: Exchange, params: Params) -> list[Json]:
 def trades(exchange: Exchange, params: Params) -> list[Json]:
     """GET /fapi/v1/trades: the latest prints."""
     rules = listed_rules(params, exchange.quotes)
-    return [
-        {
-            "id": row.number,
-            "price": price_text(rules, row.price),
-            "qty": quantity_text(rules, row.quantity),
-            "quoteQty": fixed(row.price * row.quantity, 2),
-            "time": row.time_ms,
-            "isBuyerMaker": row.buyer_is_maker,
-            "isRPITrade": False,
-        }
-        for row in exchange.quotes.prints(rules.symbol)[-params.limit(500, 1000) :]
-    ]
+    found = exchange.quotes.prints(rules.symbol)
+    return [_trade_row(rules, row) for row in found[-params.limit(500, 1000) :]]
+
+
+def old_trades(exchange: Exchange, params: Params) -> list[Json]:
+    """GET /fapi/v1/historicalTrades: prints from an id on, by default the latest."""
+    rules, limit = listed_rules(params, exchange.quotes), params.limit(100, 500)
+    first = params.maybe_integer("fromId")
+    found = exchange.quotes.prints(rules.symbol, 0 if first is None else first - 1)
+    return [_trade_row(rules, row) for row in (found[-limit:] if first is None else found[:limit])]
+
+
+def _trade_row(rules: ListedInstrument, row: Point) -> Json:
+    return {
+        "id": row.number,
+        "price": price_text(rules, row.price),
+        "qty": quantity_text(rules, row.quantity),
+        "quoteQty": fixed(row.price * row.quantity, 2),
+        "time": row.time_ms,
+        "isBuyerMaker": row.buyer_is_maker,
+        "isRPITrade": False,
+    }
 
 
 def funding_rate(exchange: Exchange, params: Params) -> list[Json]:
@@ -288,7 +277,7 @@ def funding_info(_exchange: Exchange, _params: Params) -> list[Json]:
 def open_interest(exchange: Exchange, params: Params) -> Json:
     """GET /fapi/v1/openInterest: what the account itself holds, there being no other trader."""
     rules = listed_rules(params, exchange.quotes)
-    amount = abs(exchange.account.positions[rules.symbol].amount)
+    amount = sum((abs(row.amount) for row in exchange.account.held(rules.symbol)), Decimal(0))
     return {
         "openInterest": quantity_text(rules, amount),
         "symbol": rules.symbol,

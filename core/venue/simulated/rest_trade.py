@@ -15,15 +15,19 @@ from core.venue.simulated.render import (
     placement,
 )
 from core.venue.simulated.rest_account import maybe_symbol, window
-from core.venue.simulated.tickets import algo_ticket, listed_rules, order_ticket
+from core.venue.simulated.tickets import Ticket, algo_ticket, listed_rules, order_ticket
 
 Json = dict[str, Any]
 
 
 # ---------------------------------------------------------------------- ordinary orders
+def _ticket(exchange: Exchange, params: Params) -> Ticket:
+    return order_ticket(params, exchange.quotes, dual_side=exchange.account.dual_side)
+
+
 def place_order(exchange: Exchange, params: Params) -> Json:
     """POST /fapi/v1/order."""
-    ticket = exchange.orders.check(order_ticket(params, exchange.quotes))
+    ticket = exchange.orders.check(_ticket(exchange, params))
     order = exchange.orders.place(ticket)
     rules = exchange.quotes.instruments[order.symbol]
     acknowledged = placement(rules, order)
@@ -34,11 +38,12 @@ def place_order(exchange: Exchange, params: Params) -> Json:
 
 def check_order(exchange: Exchange, params: Params) -> Json:
     """POST /fapi/v1/order/test: all checks, no order."""
-    exchange.orders.check(order_ticket(params, exchange.quotes))
+    exchange.orders.check(_ticket(exchange, params))
     return {}
 
 
-def _order(exchange: Exchange, params: Params, missing: int) -> Order:
+def find_order(exchange: Exchange, params: Params, missing: int) -> Order:
+    """Return the order that a request names; `missing` is the code for none."""
     symbol = listed_rules(params, exchange.quotes).symbol
     order_id = params.maybe_integer("orderId")
     if order_id is None and "origClientOrderId" not in params:
@@ -51,20 +56,20 @@ def _order(exchange: Exchange, params: Params, missing: int) -> Order:
 
 def get_order(exchange: Exchange, params: Params) -> Json:
     """GET /fapi/v1/order."""
-    order = _order(exchange, params, -2013)
+    order = find_order(exchange, params, -2013)
     return order_row(exchange.quotes.instruments[order.symbol], order)
 
 
 def cancel_order(exchange: Exchange, params: Params) -> Json:
     """DELETE /fapi/v1/order."""
-    order = _order(exchange, params, -2011)
+    order = find_order(exchange, params, -2011)
     exchange.orders.cancel(order)
     return placement(exchange.quotes.instruments[order.symbol], order)
 
 
 def open_order(exchange: Exchange, params: Params) -> Json:
     """GET /fapi/v1/openOrder."""
-    order = _order(exchange, params, -2013)
+    order = find_order(exchange, params, -2013)
     if not order.is_open:
         raise Rejection(-2013)
     return order_row(exchange.quotes.instruments[order.symbol], order)
@@ -96,15 +101,15 @@ def all_orders(exchange: Exchange, params: Params) -> list[Json]:
 def cancel_all(exchange: Exchange, params: Params) -> Json:
     """DELETE /fapi/v1/allOpenOrders."""
     symbol = listed_rules(params, exchange.quotes).symbol
-    for order in exchange.ledger.open_orders(symbol):
-        exchange.orders.cancel(order)
+    exchange.orders.cancel_all(symbol)
     return {"code": 200, "msg": "The operation of cancel all open order is done."}
 
 
 # ---------------------------------------------------------------------- conditional orders
 def place_algo(exchange: Exchange, params: Params) -> Json:
     """POST /fapi/v1/algoOrder."""
-    algo = exchange.algos.place(algo_ticket(params, exchange.quotes))
+    ticket = algo_ticket(params, exchange.quotes, dual_side=exchange.account.dual_side)
+    algo = exchange.algos.place(ticket)
     return algo_placement(exchange.quotes.instruments[algo.symbol], algo)
 
 
@@ -173,8 +178,3 @@ def cancel_all_algos(exchange: Exchange, params: Params) -> Json:
     for algo in exchange.ledger.open_algos(symbol):
         exchange.algos.cancel(algo)
     return {"code": 200, "msg": "The operation of cancel all open order is done."}
-
-
-def not_offered(_exchange: Exchange, _params: Params) -> Json:
-    """Endpoints that the venue knows and does not serve yet; `docs/venue.md` lists them."""
-    raise Rejection(-4084)

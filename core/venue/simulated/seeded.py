@@ -1,6 +1,6 @@
 """A market made from a seed: correlated paths with regimes, fast minutes and a volume profile.
 
-Theory.  Time is cut into blocks of a day.  The log return of minute t of one symbol is
+Theory.  Time is cut into days.  The log return of minute t of one symbol is
 
     r_t = cap(scale * volatility * (sum over k of PSI_k * e_{t-k}) + jump_t) + pull
     e_t = s_t * (sqrt(0.72) * common_t + sqrt(0.28) * own_t)
@@ -14,34 +14,27 @@ Theory.  Time is cut into blocks of a day.  The log return of minute t of one sy
   about 55 %), repeating the last direction does not find it, and it is far too small to pay fees.
 - A jump strikes a symbol in one minute of 300, 2 to 3 of its volatilities wide; with the cap no
   minute's return reaches 0.4 %.
-- `pull` draws 5 % of a block's distance from the seed price back over the block (stationary spread
+- `pull` draws 5 % of a day's distance from the seed price back over the day (stationary spread
   about 12 % for the livelier symbols), so that prices stay plausible for as long as one likes.
 
-A block is a function of (seed, symbol, block) and of where the block before ended; levels are
-cached.  Before minute 0 the chain runs backwards from the seed price.  Neither the start time nor
-the other symbols nor the order of asking enter; only volume and the number of trades follow the
-hour of the day.  The dependence starts afresh at a block's edge.
+A day is a function of (seed, symbol, day) and of where the day before ended; levels are cached.
+Before minute 0 the chain runs backwards from the seed price.  Neither the start time nor the other
+symbols nor the order of asking enter; only volume and the number of trades follow the hour of the
+day.  The dependence starts afresh at a day's edge.  Paths inside the minutes are drawn in shorter
+blocks, and only where somebody looks.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 import numpy as np
 
 from core.venue.simulated import draws
 from core.venue.simulated.instruments import ListedInstrument, listed
-from core.venue.simulated.intrabar import (
-    POINTS,
-    Block,
-    drawn_offsets,
-    drawn_sides,
-    drawn_taker_share,
-    spread_volume,
-    trade_counts,
-)
-from core.venue.simulated.market import MINUTE_MS, Bars, Floats, Minute
+from core.venue.simulated.intrabar import POINTS, Block, trade_counts
+from core.venue.simulated.market import MINUTE_MS, Bar, Bars, Floats, Ints, Minute
 from core.venue.simulated.reel import BLOCK_MINUTES, Reel
 
 LEAN = (-0.04, 0.08, 0.08, 0.08, 0.08)
@@ -55,16 +48,26 @@ _REGIMES = (0.75, 1.0, 1.3)
 _REGIME_MINUTES = 90
 _JUMP_CHANCE = 1 / 300
 _PULL = 0.05
-_CACHED_BLOCKS = 2
+_DAY = 1_440
+_DAYS_KEPT = 2  # a symbol's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Level:
-    """Log price over seed price at both ends of a block, and the pull each minute of it has."""
+    """Log price over seed price at both ends of a day, and the pull each minute of it has."""
 
     start: float
     end: float
     pull: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Activity:
+    """A day's volume in steps and trades by minute, and the trades before each minute of it."""
+
+    volume: Ints
+    trades: Ints
+    before: Ints
 
 
 class SeededPrices:
@@ -81,10 +84,13 @@ class SeededPrices:
         self._seed = seed
         self._first_open_ms = start_ms - start_ms % MINUTE_MS
         self._history_minutes = history_minutes
-        self._common: OrderedDict[int, tuple[Floats, Floats]] = OrderedDict()
-        self._returns: OrderedDict[tuple[str, int], Floats] = OrderedDict()
         self._levels: dict[tuple[str, int], _Level] = {}
-        self._reel = Reel(self._instruments, self._drawn_block, first_open_ms=self._first_open_ms)
+        self._tally: dict[tuple[str, int], int] = {}
+        kept = _DAYS_KEPT * len(self._instruments)
+        self._market = lru_cache(2 * _DAYS_KEPT)(self._drawn_market)
+        self._returns = lru_cache(kept)(self._drawn_returns)
+        self._activity = lru_cache(kept)(self._drawn_activity)
+        self._reel = Reel(len(symbols), self._drawn_block, first_open_ms=self._first_open_ms)
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -106,17 +112,55 @@ class SeededPrices:
         """Return how many minutes before minute 0 can be asked for."""
         return self._history_minutes
 
-    def minute(self, index: int) -> tuple[Minute, ...]:
-        """Return minute `index` of all symbols.  Raises IndexError before the history."""
+    def points_before(self, symbol: str, index: int) -> int:  # noqa: ARG002
+        """Return how many path points lie between the start of the history and minute `index`."""
+        return (index + self._history_minutes) * POINTS
+
+    def trades_before(self, symbol: str, index: int) -> int:
+        """Return how many trades lie between the start of the history and minute `index`."""
+        day, row = divmod(index, _DAY)
+        until = self._tally.get((symbol, day))
+        if until is None:
+            until = self._trades_until(symbol, day)
+        return until + int(self._activity(symbol, day).before[row])
+
+    def _trades_until(self, symbol: str, day: int) -> int:
+        """Return the trades before a day, adding up days from the nearest known one."""
+        first, row = divmod(-self._history_minutes, _DAY)
+        known = day
+        while known > first and (symbol, known) not in self._tally:
+            known -= 1
+        if known == first:
+            self._tally[symbol, first] = -int(self._activity(symbol, first).before[row])
+        for at in range(known, day):
+            whole = int(self._activity(symbol, at).trades.sum())
+            self._tally[symbol, at + 1] = self._tally[symbol, at] + whole
+        return self._tally[symbol, day]
+
+    def plays(self, index: int) -> bool:  # noqa: ARG002
+        """Return True: a seeded market has no end."""
+        return True
+
+    def minute(self, symbol: str, index: int) -> Minute:
+        """Return the path of minute `index`.  Raises IndexError before the history."""
         if index < -self._history_minutes:
             raise IndexError(f"minute {index} is before the history of {self._history_minutes}")
-        return self._reel.minute(index)
+        return self._reel.minute(symbol, index)
+
+    def bar(self, symbol: str, index: int) -> Bar:
+        """Return the closed candle of minute `index`."""
+        return self._reel.bar(symbol, index, 1 + self.trades_before(symbol, index))
 
     def bars(self, symbol: str, first_index: int, count: int) -> Bars:
         """Return `count` klines from `first_index` on, without what lies before the history."""
-        stop = first_index + count
-        index = max(first_index, -self._history_minutes)
-        return self._reel.bars(symbol, index, stop)
+        return self._reel.bars(symbol, *self._clipped(first_index, count))
+
+    def extremes(self, symbol: str, first_index: int, count: int) -> tuple[Floats, Floats]:
+        """Return the lows and highs of those klines."""
+        return self._reel.extremes(symbol, *self._clipped(first_index, count))
+
+    def _clipped(self, first_index: int, count: int) -> tuple[int, int]:
+        return max(first_index, -self._history_minutes), first_index + count
 
     def funding_rate(self, symbol: str, time_ms: int) -> Decimal | None:  # noqa: ARG002
         """Return None: a seeded market has no recorded rates, the venue makes them."""
@@ -126,39 +170,48 @@ class SeededPrices:
         """Return mark price over index price, minus 1, at minute `index`."""
         return draws.premium(self._seed, symbol, index)
 
-    # ------------------------------------------------------------------ blocks
+    # ------------------------------------------------------------------ blocks and days
     def _drawn_block(self, symbol: str, number: int) -> Block:
+        day, part = divmod(number, _DAY // BLOCK_MINUTES)
+        rows = slice(part * BLOCK_MINUTES, (part + 1) * BLOCK_MINUTES)
         rules = self._instruments[symbol]
-        level = self._level(symbol, number)
-        returns = self._block_returns(symbol, number) + level.pull
-        rng = draws.stream(self._seed, symbol, "intrabar", number)
-        closes = level.start + np.cumsum(returns)
-        closes[-1] = level.end  # the next block starts at exactly this number
-        opens = np.concatenate([[level.start], closes[:-1]])
+        level = self._level(symbol, day)
+        path = level.start + np.cumsum(self._returns(symbol, day) + level.pull)
+        path = np.concatenate([[level.start], path])
+        path[-1] = level.end  # the next day starts at exactly this number
+        opens, closes = path[:-1][rows], path[1:][rows]
+        rng = draws.stream(self._seed, symbol, "path", number)
+        inside = _bridged(rng, opens, closes, rules.volatility * self._temper(day)[rows])
         seed_ticks = float(rules.seed_price / rules.tick_size)
-        path = _bridged(rng, opens, closes, rules.volatility * self._temper(number))
-        ticks = np.rint(seed_ticks * np.exp(path)).astype(np.int64)
-
-        shock = np.abs(returns) / rules.volatility
-        busy = np.exp(0.6 * rng.standard_normal(BLOCK_MINUTES)) * (0.7 + 0.85 * shock)
-        step = float(rules.step_size)
-        volume = rules.turnover * busy * self._profile(number) / float(rules.seed_price)
-        total = np.maximum(1, np.rint(volume / step)).astype(np.int64)
-        bought = np.rint(drawn_taker_share(rng, ticks) * total).astype(np.int64)
-        sides = drawn_sides(rng, ticks)
+        activity = self._activity(symbol, day)
         return Block(
             symbol=symbol,
             price_unit=rules.tick_size,
             quantity_unit=rules.step_size,
-            offsets_ms=drawn_offsets(rng, BLOCK_MINUTES),
-            ticks=ticks,
-            steps=spread_volume(rng, sides, total, bought),
-            taker_buy=sides,
-            trades=trade_counts(volume * float(rules.seed_price)),
+            rng=draws.stream(self._seed, symbol, "prints", number),
+            ticks=np.rint(seed_ticks * np.exp(inside)).astype(np.int64),
+            volume=activity.volume[rows],
+            bought=np.full(BLOCK_MINUTES, -1, dtype=np.int64),
+            trades=activity.trades[rows],
+        )
+
+    def _drawn_activity(self, symbol: str, day: int) -> _Activity:
+        rules = self._instruments[symbol]
+        pull = self._level(symbol, day).pull
+        rng = draws.stream(self._seed, symbol, "activity", day)
+        shock = np.abs(self._returns(symbol, day) + pull) / rules.volatility
+        busy = np.exp(0.6 * rng.standard_normal(_DAY)) * (0.7 + 0.85 * shock)
+        quote = rules.turnover * busy * self._profile(day)
+        steps = np.rint(quote / float(rules.seed_price * rules.step_size))
+        trades = trade_counts(quote)
+        return _Activity(
+            volume=np.maximum(1, steps).astype(np.int64),
+            trades=trades,
+            before=np.cumsum(trades) - trades,
         )
 
     def _level(self, symbol: str, number: int) -> _Level:
-        """Return where a block starts and ends, walking from the nearest known block to it."""
+        """Return where a day starts and ends, walking from the nearest known day to it."""
         step = 1 if number >= 0 else -1
         edge = 0.0
         known = number
@@ -169,60 +222,48 @@ class SeededPrices:
             edge = found.end if step > 0 else found.start
             known += step
         for at in range(known, number + step, step):
-            change = float(self._block_returns(symbol, at).sum())
+            change = float(self._returns(symbol, at).sum())
             pulled = -_PULL * edge * step
             far = edge + step * (change + pulled)
             start, end = (edge, far) if step > 0 else (far, edge)
-            self._levels[symbol, at] = _Level(start=start, end=end, pull=pulled / BLOCK_MINUTES)
+            self._levels[symbol, at] = _Level(start=start, end=end, pull=pulled / _DAY)
             edge = far
         return self._levels[symbol, number]
 
-    def _block_returns(self, symbol: str, number: int) -> Floats:
-        key = (symbol, number)
-        if key in self._returns:
-            return self._returns[key]
+    def _drawn_returns(self, symbol: str, number: int) -> Floats:
         rules = self._instruments[symbol]
         common, temper = self._market(number)
         rng = draws.stream(self._seed, symbol, "returns", number)
         own = rng.standard_normal(len(common))
         shocks = temper * (np.sqrt(_COMMON_SHARE) * common + np.sqrt(1 - _COMMON_SHARE) * own)
         leaned = np.convolve(shocks, _PSI)[_WARM_UP : len(common)]
-        strikes = rng.random(BLOCK_MINUTES) < _JUMP_CHANCE
-        widths = rng.uniform(2.0, 3.0, BLOCK_MINUTES) * rng.choice([-1.0, 1.0], BLOCK_MINUTES)
+        strikes = rng.random(_DAY) < _JUMP_CHANCE
+        widths = rng.uniform(2.0, 3.0, _DAY) * rng.choice([-1.0, 1.0], _DAY)
         scale = _SCALE * (1 + _CAP_LOSS * (rules.volatility / LIMIT) ** 2)
         raw = rules.volatility * (scale * leaned + strikes * widths)
-        returns = np.asarray(raw / np.sqrt(np.sqrt(1 + (raw / LIMIT) ** 4)), dtype=np.float64)
-        self._returns[key] = returns
-        while len(self._returns) > _CACHED_BLOCKS * len(self._instruments):
-            self._returns.popitem(last=False)
-        return returns
+        return np.asarray(raw / np.sqrt(np.sqrt(1 + (raw / LIMIT) ** 4)), dtype=np.float64)
 
     # ------------------------------------------------------------------ the market as a whole
     def _temper(self, number: int) -> Floats:
         return self._market(number)[1][_WARM_UP:]
 
-    def _market(self, number: int) -> tuple[Floats, Floats]:
-        """Return the common factor and the temper, each of warm-up + block length."""
-        if number not in self._common:
-            rng = draws.stream(self._seed, "market", "common", number)
-            minutes = _WARM_UP + BLOCK_MINUTES
-            common = rng.standard_normal(minutes)
-            changes = rng.random(minutes) < 1 / _REGIME_MINUTES
-            regimes = rng.choice(np.array(_REGIMES), size=minutes)
-            regime = regimes[np.maximum.accumulate(np.where(changes, np.arange(minutes), 0))]
-            cluster = np.convolve(rng.standard_normal(minutes + 30), _CLUSTER, mode="valid")
-            temper = regime * np.exp(0.35 * cluster[:minutes] - 0.35**2)
-            self._common[number] = (common, temper)
-            while len(self._common) > 2 * _CACHED_BLOCKS:
-                self._common.popitem(last=False)
-        return self._common[number]
+    def _drawn_market(self, number: int) -> tuple[Floats, Floats]:
+        """Return the common factor and the temper, each of warm-up + a day."""
+        rng = draws.stream(self._seed, "market", "common", number)
+        minutes = _WARM_UP + _DAY
+        common = rng.standard_normal(minutes)
+        changes = rng.random(minutes) < 1 / _REGIME_MINUTES
+        regimes = rng.choice(np.array(_REGIMES), size=minutes)
+        regime = regimes[np.maximum.accumulate(np.where(changes, np.arange(minutes), 0))]
+        cluster = np.convolve(rng.standard_normal(minutes + 30), _CLUSTER, mode="valid")
+        return common, regime * np.exp(0.35 * cluster[:minutes] - 0.35**2)
 
     def _profile(self, number: int) -> Floats:
         """Return the volume profile: busiest at 14:30 UTC, quietest at 02:30, weekends at 70 %."""
-        minutes = np.arange(BLOCK_MINUTES) + number * BLOCK_MINUTES
+        minutes = np.arange(_DAY) + number * _DAY
         epoch_minutes = self._first_open_ms // MINUTE_MS + minutes
-        hours = epoch_minutes % BLOCK_MINUTES / 60
-        weekday = (epoch_minutes // BLOCK_MINUTES + 3) % 7  # 1970-01-01 was a Thursday
+        hours = epoch_minutes % _DAY / 60
+        weekday = (epoch_minutes // _DAY + 3) % 7  # 1970-01-01 was a Thursday
         daily = 1 + 0.4 * np.cos(2 * np.pi * (hours - 14.5) / 24)
         return np.asarray(daily * np.where(weekday >= 5, 0.7, 1.0), dtype=np.float64)
 

@@ -9,20 +9,24 @@ from decimal import Decimal
 
 from core.venue.simulated.errors import Rejection
 from core.venue.simulated.instruments import ListedInstrument
-from core.venue.simulated.ledger import ZERO
+from core.venue.simulated.ledger import ZERO, closes
 from core.venue.simulated.params import (
     OrderSide,
     OrderType,
     Params,
+    PriceMatch,
     SelfTradePrevention,
     TimeInForce,
     WorkingType,
 )
+from core.venue.simulated.positions import POSITION_SIDES
 from core.venue.simulated.quotes import Quotes
 
 PLAIN_TYPES = frozenset({OrderType.LIMIT, OrderType.MARKET})
 TARGET_TYPES = frozenset({OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_MARKET})
 LIMIT_ALGOS = frozenset({OrderType.STOP, OrderType.TAKE_PROFIT})
+CALLBACK_MIN, CALLBACK_MAX = Decimal("0.1"), Decimal(20)  # percent
+CLOSED_STATUSES = frozenset({"SETTLING", "CLOSE"})
 GTD_LEAD_MS = 600_000
 GTD_MAX_MS = 253_402_300_799_000
 
@@ -46,6 +50,14 @@ class Ticket:
     working_type: str = "CONTRACT_PRICE"
     price_protect: bool = False
     position_side: str = "BOTH"
+    price_match: str = "NONE"
+    callback_rate: Decimal = ZERO  # percent; trailing stops only
+    activate_price: Decimal = ZERO
+
+    @property
+    def reduces(self) -> bool:
+        """Whether it may only make its position smaller."""
+        return self.reduce_only or self.close_position or closes(self.side, self.position_side)
 
     @property
     def sign(self) -> int:
@@ -53,22 +65,26 @@ class Ticket:
         return 1 if self.side == "BUY" else -1
 
 
-def order_ticket(params: Params, quotes: Quotes) -> Ticket:
-    """Read a LIMIT or MARKET order."""
+def order_ticket(params: Params, quotes: Quotes, *, dual_side: bool = False) -> Ticket:
+    """Read a LIMIT or MARKET order; `dual_side` is hedge mode."""
     rules = listed_rules(params, quotes)
     side = params.choice("side", OrderSide, -1117)
     kind = params.choice("type", OrderType, -1116)
     if kind not in PLAIN_TYPES:
         raise Rejection(-4120)
-    check_position_side(params)
+    position_side = read_position_side(params, dual_side=dual_side)
     _check_response_type(params)
-    reduce_only = params.flag("reduceOnly")
+    reduce_only = _reduce_only(params, dual_side=dual_side)
     tif, price = "GTC", ZERO
-    if "priceMatch" in params and params.maybe("priceMatch") != "NONE":
-        raise Rejection(-4084)
+    match = read_price_match(params, limit=kind is OrderType.LIMIT)
     if kind is OrderType.LIMIT:
         tif = params.choice("timeInForce", TimeInForce, -1115)
-        quantity, price = params.decimal("quantity"), params.decimal("price")
+        quantity = params.decimal("quantity")
+        price = (
+            params.decimal("price")
+            if match == "NONE"
+            else matched_price(quotes, rules.symbol, side, match)
+        )
     else:
         for unwanted in ("timeInForce", "price"):
             if unwanted in params:
@@ -80,7 +96,9 @@ def order_ticket(params: Params, quotes: Quotes) -> Ticket:
     if kind is OrderType.LIMIT:
         check_price(rules, price)
         check_band(rules, side, price, mark)
-    if not reduce_only:
+    opening = not (reduce_only or closes(side, position_side))
+    check_status(quotes, rules.symbol, opening=opening)
+    if opening:
         check_notional(rules, quantity, price or mark)
     return Ticket(
         symbol=rules.symbol,
@@ -93,11 +111,13 @@ def order_ticket(params: Params, quotes: Quotes) -> Ticket:
         client_id=client_id,
         self_trade_prevention=_self_trade_prevention(params),
         good_till_ms=_good_till(params, tif, quotes.now_ms),
+        position_side=position_side,
+        price_match=match,
     )
 
 
-def algo_ticket(params: Params, quotes: Quotes) -> Ticket:
-    """Read a conditional order."""
+def algo_ticket(params: Params, quotes: Quotes, *, dual_side: bool = False) -> Ticket:
+    """Read a conditional order; `dual_side` is hedge mode."""
     if params.text("algoType") != "CONDITIONAL":
         raise Rejection(-1130, "algoType")
     rules = listed_rules(params, quotes)
@@ -105,14 +125,15 @@ def algo_ticket(params: Params, quotes: Quotes) -> Ticket:
     kind = params.choice("type", OrderType, -1116)
     if kind in PLAIN_TYPES:
         raise Rejection(-1116)
-    if kind is OrderType.TRAILING_STOP_MARKET:
-        raise Rejection(-4084)
-    check_position_side(params)
+    trailing, limit = kind is OrderType.TRAILING_STOP_MARKET, kind in LIMIT_ALGOS
+    position_side = read_position_side(params, dual_side=dual_side)
     _check_response_type(params)
     close_position = params.flag("closePosition")
-    reduce_only = params.flag("reduceOnly")
-    trigger = params.decimal("triggerPrice")
-    quantity, price = ZERO, ZERO
+    reduce_only = _reduce_only(params, dual_side=dual_side, close_position=close_position)
+    match = read_price_match(params, limit=limit)
+    trigger, quantity, price = ZERO, ZERO, ZERO
+    if not trailing:
+        trigger = params.decimal("triggerPrice")
     if close_position:
         _check_close_position(params, kind)
     else:
@@ -120,16 +141,22 @@ def algo_ticket(params: Params, quotes: Quotes) -> Ticket:
     tif = "GTC"
     if "timeInForce" in params:
         tif = params.choice("timeInForce", TimeInForce, -1115)
-    if kind in LIMIT_ALGOS:
+    if limit and match == "NONE":
         price = params.decimal("price")
     client_id = params.client_id("clientAlgoId")
-    check_trigger(rules, trigger)
+    rate, activate = _trail(params, rules) if trailing else (ZERO, ZERO)
+    if not trailing:
+        check_trigger(rules, trigger)
     if not close_position:
-        check_quantity(rules, quantity, market=kind not in LIMIT_ALGOS)
-    if kind in LIMIT_ALGOS:
+        check_quantity(rules, quantity, market=not limit)
+    if price:
         check_price(rules, price)
-    if not (reduce_only or close_position):
-        check_notional(rules, quantity, price or trigger)
+        check_stop_band(rules, side, price, trigger)
+    opening = not (reduce_only or close_position or closes(side, position_side))
+    check_status(quotes, rules.symbol, opening=opening)
+    if opening:
+        reference = price or trigger or activate or quotes.last(rules.symbol)
+        check_notional(rules, quantity, reference)
     working = WorkingType.CONTRACT_PRICE
     if "workingType" in params:
         working = params.choice("workingType", WorkingType)
@@ -148,7 +175,23 @@ def algo_ticket(params: Params, quotes: Quotes) -> Ticket:
         trigger_price=trigger,
         working_type=working,
         price_protect=params.flag("priceProtect"),
+        position_side=position_side,
+        price_match=match,
+        callback_rate=rate,
+        activate_price=activate,
     )
+
+
+def _trail(params: Params, rules: ListedInstrument) -> tuple[Decimal, Decimal]:
+    """Return callback rate (percent) and activation price (0: at once) of a trailing stop."""
+    rate = params.decimal("callbackRate")
+    if not CALLBACK_MIN <= rate <= CALLBACK_MAX or decimals(rate) > 1:
+        raise Rejection(-2007)
+    if "activatePrice" not in params:
+        return rate, ZERO
+    activate = params.decimal("activatePrice")
+    _check_grid(rules, activate, negative=-4135, above=-4135)
+    return rate, activate
 
 
 def _check_close_position(params: Params, kind: OrderType) -> None:
@@ -168,13 +211,46 @@ def listed_rules(params: Params, quotes: Quotes) -> ListedInstrument:
     return rules
 
 
-def check_position_side(params: Params) -> None:
-    """Refuse a side that does not fit one-way mode."""
+def read_position_side(params: Params, *, dual_side: bool) -> str:
+    """Return the position side; -4061 for one that does not fit the mode."""
     side = params.maybe("positionSide", "BOTH").upper()
-    if side not in {"BOTH", "LONG", "SHORT"}:
+    if side not in POSITION_SIDES:
         raise Rejection(-4060)
-    if side != "BOTH":
+    if (side != "BOTH") != dual_side:
         raise Rejection(-4061)
+    return side
+
+
+def _reduce_only(params: Params, *, dual_side: bool, close_position: bool = False) -> bool:
+    """Return `reduceOnly`; hedge mode does not take the parameter, the sides say it."""
+    if dual_side and "reduceOnly" in params and not close_position:
+        raise Rejection(-1106, "reduceonly")
+    return params.flag("reduceOnly")
+
+
+def read_price_match(params: Params, *, limit: bool) -> str:
+    """Return the price match mode, NONE by default; it stands in for the price of a limit order."""
+    match: str = PriceMatch.NONE
+    if "priceMatch" in params:
+        match = params.choice("priceMatch", PriceMatch, -5037)
+    if match == PriceMatch.NONE:
+        return match
+    if not limit:
+        raise Rejection(-5038)
+    if "price" in params:
+        raise Rejection(-1106, "price")
+    return match
+
+
+def matched_price(quotes: Quotes, symbol: str, side: str, match: str) -> Decimal:
+    """Return the price of a level of the present book: the other side's, or the own queue's."""
+    name, _, depth = match.partition("_")
+    other = "SELL" if side == "BUY" else "BUY"
+    number = int(depth or 1)
+    levels = quotes.book(symbol, side if name == "OPPONENT" else other, number)
+    if len(levels) < number:
+        raise Rejection(-5041)
+    return levels[-1].price
 
 
 def _check_response_type(params: Params) -> None:
@@ -201,6 +277,15 @@ def _good_till(params: Params, tif: str, now_ms: int) -> int:
 def decimals(value: Decimal) -> int:
     """Return how many digits after the point a number was written with, less trailing zeros."""
     return max(0, -int(value.normalize().as_tuple().exponent))
+
+
+def check_status(quotes: Quotes, symbol: str, *, opening: bool) -> None:
+    """Refuse orders of a symbol that is closed, and opening ones while it is not trading."""
+    status = quotes.statuses.get(symbol, "TRADING")
+    if status in CLOSED_STATUSES:
+        raise Rejection(-4141)
+    if opening and status != "TRADING":
+        raise Rejection(-4140)
 
 
 def check_quantity(rules: ListedInstrument, quantity: Decimal, *, market: bool) -> None:
@@ -247,6 +332,15 @@ def check_band(rules: ListedInstrument, side: str, price: Decimal, mark: Decimal
         raise Rejection(-4016, f"{ceiling:.{rules.price_precision}f}")
     if side == "SELL" and price < floor:
         raise Rejection(-4024, f"{floor:.{rules.price_precision}f}")
+
+
+def check_stop_band(rules: ListedInstrument, side: str, price: Decimal, trigger: Decimal) -> None:
+    """Apply the multiplier to a stop's limit price, measured from its trigger."""
+    ceiling, floor = trigger * rules.percent_up, trigger * rules.percent_down
+    if side == "BUY" and price > ceiling:
+        raise Rejection(-4183, f"{ceiling:.{rules.price_precision}f}")
+    if side == "SELL" and price < floor:
+        raise Rejection(-4184, f"{floor:.{rules.price_precision}f}")
 
 
 def check_notional(rules: ListedInstrument, quantity: Decimal, price: Decimal) -> None:
