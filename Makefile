@@ -28,10 +28,11 @@ lint: $(TEST_READY)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-# Needs uv; CI and users need only the files that it writes.
+# Needs uv; CI and users need only the files that it writes.  The test tools are resolved first and
+# bind the run-time file, so that both install the same versions.
 lock:
-	$(LOCK) setup.cfg --output-file requirements/run.txt
 	$(LOCK) setup.cfg --extra test --output-file requirements/test.txt
+	$(LOCK) setup.cfg --constraint requirements/test.txt --output-file requirements/run.txt
 	@rm -rf *.egg-info
 
 # The first interpreter of a supported version; the folder is rebuilt when its own one has gone.
