@@ -152,8 +152,10 @@ class MultiSymbolBot:
     async def cleanup(self) -> None:
         """Stop in order: control, supervisor, symbols, feed, execution, risk, persistence, venue.
 
-        Positions keep their stops on the venue.  Safe to call after a failed `initialize`.
+        Positions keep their stops on the venue.  Safe to call after a failed `initialize`, and
+        while `run` is waiting: it returns.
         """
+        self._stopping.set()
         if self._control is not None:
             await self._control.stop()
         if self._runtime is not None:
@@ -169,6 +171,10 @@ class MultiSymbolBot:
             await asyncio.to_thread(release, self.address, self.state)
         if self._lock is not None:
             self._lock.release()
+        held = [symbol for symbol, position in self.symbol_positions.items() if position]
+        if self._directory is not None:
+            kept = f"; {', '.join(held)} keep their stops on the venue" if held else ""
+            log.info(f"stopped{kept}")
 
     def status(self) -> dict[str, Any]:
         """Return the snapshot that `run.py status` shows."""

@@ -204,7 +204,7 @@ def _refuse_misplaced(name: str, where: str, *barred: str) -> None:
     if name in _KEYS:
         raise ConfigurationError(
             f"{name} must not be in a settings file ({where})."
-            f" Fix: put it in the environment, in .env or in a {name}_FILE."
+            f" Fix: put it in the environment, in .env or in the file named by {name}_FILE."
         )
     raise ConfigurationError(
         f"{name} must not be in a file ({where}). Fix: export it in the environment."

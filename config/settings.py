@@ -406,7 +406,7 @@ class Config(BaseSettings):
             if not getattr(self, name).get_secret_value():
                 raise ConfigurationError(
                     f"{name} must be set for VENUE={self.VENUE}, was empty."
-                    f" Fix: put it in the environment, in .env or in a {name}_FILE."
+                    f" Fix: put it in the environment, in .env or in the file named by {name}_FILE."
                 )
         if self.VENUE == "live" and self.I_UNDERSTAND_LIVE != "yes":
             raise ConfigurationError(

@@ -242,6 +242,28 @@ class DatabaseManager:
             )
             return float(total or 0.0)
 
+    def get_day_start_equity(self) -> float | None:
+        """Return the equity that the daily loss limit is measured from, in quote; None if unknown.
+
+        The newest day of the day ledger, else (a database the bot never traded on) the first
+        account snapshot of the newest day that has one.
+        """
+        with self._connection.session() as database:
+            ledger = DayRow.select(DayRow.equity_start).order_by(DayRow.day.desc()).scalar(database)
+            if ledger is not None:
+                return float(ledger)
+            newest = AccountRow.select(peewee.fn.MAX(AccountRow.timestamp)).scalar(database)
+            if newest is None:
+                return None
+            day = str(newest)[: len("2026-01-01")]
+            first = (
+                AccountRow.select(AccountRow.total_balance)
+                .where(AccountRow.timestamp >= peewee.Value(day, converter=False))
+                .order_by(AccountRow.timestamp, AccountRow.id)
+                .scalar(database)
+            )
+            return None if first is None else float(first)
+
     # ------------------------------------------------------------ one write
     def _store(self, write: Write) -> None:
         with self._connection.session() as database:

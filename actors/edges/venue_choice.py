@@ -1,9 +1,11 @@
 """Which venue the settings mean, and what must be true before the bot talks to it."""
 
+import asyncio
 import json
 import urllib.request
 from dataclasses import dataclass
 
+from actors.edges.binance_client import RECV_WINDOW_MS, VenueClient, problem
 from actors.edges.embedded_venue import ensure_running, stop_running
 from actors.edges.state_directory import StateDirectory
 from config import Config
@@ -40,6 +42,7 @@ def reach(config: Config, state: StateDirectory) -> ChosenVenue:
     """
     if config.VENUE != "embedded":
         config.require_keys_and_consent()
+        asyncio.run(_ping(config))  # before anything is bound to a venue that never answered
         return ChosenVenue(url="", venue_id=f"binance-{config.VENUE}", ours=False)
     if config.VENUE_URL:
         return _look_at(config.VENUE_URL, ours=False)
@@ -58,6 +61,25 @@ def reach(config: Config, state: StateDirectory) -> ChosenVenue:
     except ConfigurationError as error:
         raise ConfigurationError(_in_settings(str(error))) from None
     return _look_at(venue.url, ours=True)
+
+
+async def _ping(config: Config) -> None:
+    client = VenueClient(
+        venue=config.VENUE,
+        key="",
+        secret="",
+        recv_window_ms=RECV_WINDOW_MS,
+        timeout_s=config.REST_TIMEOUT,
+    )
+    try:
+        async with asyncio.timeout(config.REST_TIMEOUT):
+            await client.futures_ping()
+    except Exception as error:
+        raise UnavailableError(
+            f"The {config.VENUE} venue (Binance) is unavailable: {problem(error).detail}"
+        ) from error
+    finally:
+        await client.close_connection()
 
 
 def _history_minutes(config: Config) -> int:

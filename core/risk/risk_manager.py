@@ -16,7 +16,10 @@ class RiskSettings(Protocol):
 
 
 class StateReader(Protocol):
-    """What is asked of a database manager; any object with this method will do."""
+    """What is asked of a database manager; any object with this method will do.
+
+    One that also has `get_day_start_equity() -> float | None` is asked for that first.
+    """
 
     def get_bot_state(self) -> dict[str, Any]:
         """Return the bot's stored state by key."""
@@ -30,8 +33,7 @@ class RiskManager:
     Unknown or non-finite numbers are answered as "may not": money code fails closed.
 
     `day_start_equity` is the equity at 00:00 UTC of the venue's day, the base of the daily loss
-    limit.  RiskActor sets it from its day ledger; standing alone, the manager reads the key
-    `day_start_equity` of the stored bot state.
+    limit.  RiskActor sets it from its day ledger; standing alone, the manager asks the database.
     """
 
     def __init__(self, config: RiskSettings, db_manager: StateReader | None) -> None:
@@ -60,10 +62,16 @@ class RiskManager:
         """Return the loss at which the day ends, a positive amount; None while unknown."""
         equity = self.day_start_equity
         if equity is None and self._db_manager is not None:
-            equity = _number(self._db_manager.get_bot_state().get("day_start_equity"))
+            equity = self._stored_equity(self._db_manager)
         if equity is None or not math.isfinite(equity) or equity <= 0:
             return None
         return equity * self._config.DAILY_MAX_LOSS_PCT
+
+    @staticmethod
+    def _stored_equity(database: StateReader) -> float | None:
+        read = getattr(database, "get_day_start_equity", None)
+        known = _number(read()) if read is not None else None
+        return _number(database.get_bot_state().get("day_start_equity")) if known is None else known
 
     def check_daily_loss_limit(self, current_pnl: float) -> bool:
         """Tell whether the day's P&L (realised and unrealised) is above minus the limit."""

@@ -8,10 +8,12 @@ import peewee
 import pytest
 
 from actors.edges.database import DatabaseManager
+from config import Config
 from core import messages as m
 from core.errors import ConfigurationError, SelfCheckError, UnavailableError
 from core.persistence.machine import PersistenceMachine
 from core.persistence.rows import Operation, Write
+from core.risk.risk_manager import RiskManager
 from tests.persistence.builders import (
     a_bracket,
     a_day,
@@ -339,3 +341,18 @@ def test_a_rehearsal_finds_a_database_that_cannot_keep_orders(database):
     database.__class__ = Forgetful
     with pytest.raises(SelfCheckError, match="rehearsal"):
         database.rehearse()
+
+
+def test_the_day_starts_with_the_ledgers_equity_else_with_the_first_snapshot_of_the_day(database):
+    assert database.get_day_start_equity() is None
+    for balance, stamp in ((9_000.0, "01 09:00"), (10_000.0, "02 00:00"), (9_900.0, "02 13:00")):
+        row = {"total_balance": balance, "available_balance": balance}
+        database.snapshot_account(row | {"timestamp": f"2026-11-{stamp}:00.000000"})
+    assert database.get_day_start_equity() == 10_000.0
+
+
+def test_the_risk_manager_knows_the_days_limit_from_the_database_alone(database):
+    database.snapshot_account({"total_balance": 10_000.0, "available_balance": 10_000.0})
+    manager = RiskManager(Config(_environ={}, _env_file=None), database)
+    assert manager.check_daily_loss_limit(-299.0)
+    assert not manager.check_daily_loss_limit(-301.0)
