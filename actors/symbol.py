@@ -32,8 +32,8 @@ class SymbolActor(TradingActor):
         """Build strategy and buffer in this thread, so that a failure is this actor's own."""
         self.machine = self._build(self.context.generation)
         self._publish(self.machine)
-        return self.machine.start(self.context.directory.clock.now())
+        return self.machine.start(self.now())
 
     def handle(self, message: Any) -> Iterable[Any]:
         """Let the machine decide."""
-        return self.machine.handle(message, self.context.directory.clock.now())
+        return self.machine.handle(message, self.now())

@@ -1,10 +1,11 @@
 """The trace: every message, from being sent to being done with, as JSON lines.
 
-Three kinds of lines, in the order of events, one JSON object each:
+Four kinds of lines, in the order of events, one JSON object each:
 
     {"event": "sent", "id", "trace", "cause", "kind", "from", "to", "lane", "at", "body"}
-    {"event": "handled", "id", "taken", "done", "outcome"}
+    {"event": "handled", "id", "taken", "done", "outcome", "now", "generation"}
     {"event": "dead", "id", "at", "reason"}
+    {"event": "started", "actor", "generation", "now"}
 
 Ids are integers, unique over restarts (the process's epoch stands in front); `cause` is 0 for what
 came from outside.  Times are wall-clock nanoseconds.  Each sent id ends in exactly one `handled` or
@@ -15,7 +16,7 @@ killed process loses at most that.
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from decimal import Decimal
 from io import FileIO
@@ -25,8 +26,10 @@ from typing import Any
 import orjson
 
 from actors.mailbox import Envelope
+from core.clock import Moment
 from core.routes import Lane
 
+MESSAGE_EVENTS = ("sent", "handled", "dead")
 _WRITE_EVERY_S = 0.05
 _FLUSH_PATIENCE_S = 0.02
 _WAITING_MAX = 1_000_000  # lines; more gather only where writing hangs
@@ -63,9 +66,25 @@ class Tracer:
         """Note that a message is on its way."""
         self._lines.append(("sent", envelope))
 
-    def handled(self, envelope: Envelope, taken_ns: int, done_ns: int, outcome: str) -> None:
-        """Note that a message was taken, and how handling it ended: `ok` or the error's name."""
-        self._lines.append(("handled", envelope, taken_ns, done_ns, outcome))
+    def started(self, name: str, generation: int, now: Moment | None) -> None:
+        """Note that an actor begins with a fresh state, and what time it was told, if any."""
+        self._lines.append(("started", name, generation, now))
+
+    def handled(
+        self,
+        envelope: Envelope,
+        taken_ns: int,
+        done_ns: int,
+        outcome: str,
+        *,
+        now: Moment | None = None,
+        generation: int = 0,
+    ) -> None:
+        """Note that a message was taken, and how handling it ended: `ok` or the error's name.
+
+        `now` is the time its handler was told, for a replay; None where none was asked for.
+        """
+        self._lines.append(("handled", envelope, taken_ns, done_ns, outcome, now, generation))
 
     def dead(self, envelope: Envelope, at_ns: int, reason: str) -> None:
         """Note that a message will not be handled, and why."""
@@ -149,7 +168,14 @@ class Tracer:
     def _encode(self, item: tuple[Any, ...]) -> bytes:
         event, envelope = item[0], item[1]
         line: dict[str, Any]
-        if event == "sent":
+        if event == "started":
+            line = {
+                "event": event,
+                "actor": item[1],
+                "generation": item[2],
+                "now": _clocks(item[3]),
+            }
+        elif event == "sent":
             self.sent_count += 1
             line = {
                 "event": "sent",
@@ -172,6 +198,8 @@ class Tracer:
                 "done": item[3],
                 "outcome": item[4],
             }
+            if item[5] is not None:
+                line |= {"now": _clocks(item[5]), "generation": item[6]}
         else:
             self.ended_count += 1
             line = {"event": "dead", "id": envelope.id, "at": item[2], "reason": item[3]}
@@ -182,13 +210,17 @@ class Tracer:
             return orjson.dumps(plain, option=orjson.OPT_APPEND_NEWLINE)
 
 
+def _clocks(now: Moment | None) -> tuple[int, int, float] | None:
+    return None if now is None else (now.venue_ns, now.wall_ns, now.speed)
+
+
 def _plain(value: object) -> str:
     """Render what JSON has no word for; Decimals keep every digit."""
     return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
-def read_trace(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield every trace line of a folder in order, skipping a last line cut off by a kill.
+def read_trace(folder: Path, events: Collection[str] = MESSAGE_EVENTS) -> Iterator[dict[str, Any]]:
+    """Yield the trace lines of a folder in order, skipping a last line cut off by a kill.
 
     The folder may belong to a running bot: a file that rotation has removed meanwhile is skipped.
     """
@@ -201,4 +233,6 @@ def read_trace(folder: Path) -> Iterator[dict[str, Any]]:
             for raw in file:
                 if not raw.endswith(b"\n"):
                     break
-                yield orjson.loads(raw)
+                line = orjson.loads(raw)
+                if line["event"] in events:
+                    yield line

@@ -20,6 +20,7 @@ from loguru import logger
 from actors.directory import Directory
 from actors.mailbox import Envelope, Mailbox
 from actors.narration import narrate
+from core.clock import Moment
 from core.messages import Crashed, Ready
 from core.routes import Room
 
@@ -46,6 +47,7 @@ class TradingActor(pykka.ThreadingActor):
 
     def __init__(self, context: ActorContext) -> None:
         self.context = context
+        self._moment: Moment | None = None  # what the message at hand was told the time is
         super().__init__()
 
     def _create_actor_inbox(self) -> Mailbox:  # type: ignore[override]
@@ -60,6 +62,11 @@ class TradingActor(pykka.ThreadingActor):
         """Return what follows from a message."""
         raise NotImplementedError
 
+    def now(self) -> Moment:
+        """Read the clock for the message at hand; the trace keeps what was read, for a replay."""
+        self._moment = self.context.directory.clock.now()
+        return self._moment
+
     def shut_down(self) -> None:
         """Let go of what must be let go; runs after the last message of a clean stop."""
 
@@ -72,7 +79,10 @@ class TradingActor(pykka.ThreadingActor):
     def on_start(self) -> None:
         """Begin, and say so to the supervisor."""
         try:
-            self.emit(self.start_up(), None)
+            first = tuple(self.start_up())
+            tracer = self.context.directory.tracer
+            tracer.started(self.context.name, self.context.generation, self._moment)
+            self.emit(first, None)
         except BaseException as error:  # noqa: BLE001 - a SystemExit would leave a living corpse
             self._die(error, None)
             return
@@ -103,6 +113,7 @@ class TradingActor(pykka.ThreadingActor):
         # What pykka's own `tell` and `ask` bring from outside is not traced: it has no id.
         cause = last if isinstance(last, Envelope) else None
         taken_ns, outcome = clock.wall_ns(), "ok"
+        self._moment = None
         try:
             self.emit(decide(), cause)
         except BaseException as error:  # noqa: BLE001 - also SystemExit: see the module's docstring
@@ -111,7 +122,14 @@ class TradingActor(pykka.ThreadingActor):
         done_ns = clock.wall_ns()
         if cause is not None:
             for envelope in envelopes:
-                tracer.handled(envelope, taken_ns, done_ns, outcome)
+                tracer.handled(
+                    envelope,
+                    taken_ns,
+                    done_ns,
+                    outcome,
+                    now=self._moment,
+                    generation=self.context.generation,
+                )
         elif outcome != "ok" and last.reply_to is not None:
             raise ActorCrashError(f"{self.context.name} crashed: {outcome}")
 
