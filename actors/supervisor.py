@@ -5,7 +5,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from actors.directory import Directory
@@ -167,9 +166,7 @@ class SupervisorActor(TradingActor):
             )
             self.emit((started,), self.context.mailbox.current)
         try:
-            self._runtime.spawn(
-                partial(child.spec.actor_class.start, context, *child.spec.arguments)
-            )
+            self._runtime.spawn(child.spec.actor_class, context, *child.spec.arguments)
         except BaseException as error:  # noqa: BLE001 - also `can't start new thread`
             if not child.spec.actor_class.keeps_queue:
                 child.mailbox.close(f"{name} did not start")

@@ -45,8 +45,8 @@ class HandRuntime:
         self.delays_s: list[float] = []
         self._due: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
-    def spawn(self, start: Callable[[], Any]) -> None:
-        start()
+    def spawn(self, actor_class: type[TradingActor], *arguments: Any) -> None:
+        actor_class.start(*arguments)
 
     def later(self, delay_s: float, action: Callable[[], None]) -> None:
         self.delays_s.append(delay_s)
