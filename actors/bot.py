@@ -22,6 +22,7 @@ from actors.supervisor import SupervisorActor, stop_in_order
 from actors.tracing import Tracer
 from actors.trading_actor import ActorContext
 from config import Config
+from config.settings import secret_names
 from core import messages as m
 from core.errors import ConfigurationError, SupervisorGaveUpError, UnavailableError
 from core.execution.bracket import ZERO
@@ -112,7 +113,7 @@ class MultiSymbolBot:
             clock.anchor(venue_ns=venue_ns, wall_ns=wall_ns, speed=speed)
         self._database = DatabaseManager(self.state.database, clock=clock.now)
         epoch = await asyncio.to_thread(self._database.begin_epoch, self.address.venue_id)
-        self._tracer = Tracer(self.state.traces, epoch)
+        self._tracer = Tracer(self.state.traces, epoch, days_max=self.config.TRACE_RETENTION_DAYS)
         self._directory = Directory(epoch=epoch, clock=clock, tracer=self._tracer)
         await self._connect(assembly, clock, models.lines)
         self._start_tree(assembly, epoch)
@@ -197,6 +198,10 @@ class MultiSymbolBot:
         await asyncio.to_thread(self._gateway.start)
         prepared = await asyncio.to_thread(self._gateway.prepare, tuple(self.config.SYMBOLS))
         assembly.instruments.update(prepared.instruments)
+        self._tracer.describe(
+            settings=self.config.model_dump(mode="json", exclude={*secret_names(), "DB_FILE"}),
+            instruments=prepared.instruments,
+        )
         told = (
             line
             for symbol, instrument in prepared.instruments.items()

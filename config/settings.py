@@ -298,7 +298,7 @@ class Config(BaseSettings):
     )
     LOG_RETENTION_DAYS: Whole = setting(14, "Days that log files are kept.", ge=1)
     TRACE_RETENTION_DAYS: Whole = setting(
-        7, "Days that message traces are kept.", ge=1, pending=True
+        7, "Days that message traces are kept, if they fit in 160 files of 16 MB.", ge=1
     )
     RETENTION_DAYS: Whole = setting(
         1825, "Days that order and audit records are kept.", ge=1, pending=True
