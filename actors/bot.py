@@ -31,6 +31,12 @@ from core.routes import Room
 _TICK_S = 0.25
 _STATUS_EVERY_S = 10.0
 _READY_WITHIN_S = 30.0
+# Secrets, and what belongs to this place rather than to how it trades.
+_NOT_DESCRIBED = {
+    *secret_names(),
+    *("API_KEY_FILE", "API_SECRET_FILE", "I_UNDERSTAND_LIVE"),
+    *("STATE_DIR", "DB_FILE", "VENUE_URL"),
+}
 _STOP_WITHIN_S = 2.0  # each room; together well within the 10 s of a clean stop
 
 log = logger.bind(module="__main__")
@@ -199,7 +205,7 @@ class MultiSymbolBot:
         prepared = await asyncio.to_thread(self._gateway.prepare, tuple(self.config.SYMBOLS))
         assembly.instruments.update(prepared.instruments)
         self._tracer.describe(
-            settings=self.config.model_dump(mode="json", exclude={*secret_names(), "DB_FILE"}),
+            settings=self.config.model_dump(mode="json", exclude=_NOT_DESCRIBED),
             instruments=prepared.instruments,
         )
         told = (

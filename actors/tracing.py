@@ -27,7 +27,6 @@ import time
 from collections import deque
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from decimal import Decimal
 from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -35,6 +34,7 @@ from typing import Any, BinaryIO, cast
 import orjson
 
 from actors.mailbox import Envelope
+from actors.message_text import plain
 from core.clock import Moment
 from core.routes import Lane
 
@@ -90,7 +90,7 @@ class Tracer:
         """Put what a replay must know besides the messages on top of this and every later file."""
         line = {"event": "described", "epoch": self._epoch, **facts}
         options = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
-        self._description = orjson.dumps(line, default=_plain, option=options)
+        self._description = orjson.dumps(line, default=plain, option=options)
         self._lines.append(("described", self._description))
 
     def started(self, name: str, generation: int, now: Moment | None) -> None:
@@ -259,19 +259,14 @@ class Tracer:
             self.ended_count += 1
             line = {"event": "dead", "id": envelope.id, "at": item[2], "reason": item[3]}
         try:
-            return orjson.dumps(line, default=_plain, option=orjson.OPT_APPEND_NEWLINE)
+            return orjson.dumps(line, default=plain, option=orjson.OPT_APPEND_NEWLINE)
         except TypeError:  # what JSON cannot hold: a lone surrogate, an integer beyond 64 bits
-            plain = {key: ascii(value) if key == "body" else value for key, value in line.items()}
-            return orjson.dumps(plain, option=orjson.OPT_APPEND_NEWLINE)
+            said = {key: ascii(value) if key == "body" else value for key, value in line.items()}
+            return orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _clocks(now: Moment | None) -> tuple[int, int, float] | None:
     return None if now is None else (now.venue_ns, now.wall_ns, now.speed)
-
-
-def _plain(value: object) -> str:
-    """Render what JSON has no word for; Decimals keep every digit."""
-    return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
 def trace_files(folder: Path) -> list[Path]:
