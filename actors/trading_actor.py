@@ -10,8 +10,9 @@ not by raising, so that a crash is one line of the supervisor's and no second on
 import queue
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import current_thread
 from typing import Any
 
 import pykka
@@ -20,6 +21,7 @@ from loguru import logger
 from actors.directory import Directory
 from actors.mailbox import Envelope, Mailbox
 from actors.narration import narrate
+from actors.watchdog import Slot
 from core.clock import Moment
 from core.messages import Crashed, Ready
 from core.routes import Room
@@ -31,12 +33,16 @@ class ActorCrashError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActorContext:
-    """What an actor is given at birth: its name, its turn, its inbox and the post office."""
+    """What an actor is given at birth: its name, its turn, its inbox and the post office.
+
+    In its `slot` it notes what it has in hand, for the watchdog.
+    """
 
     name: str
     generation: int
     mailbox: Mailbox
     directory: Directory
+    slot: Slot = field(default_factory=Slot)
 
 
 class TradingActor(pykka.ThreadingActor):
@@ -78,14 +84,19 @@ class TradingActor(pykka.ThreadingActor):
     # What pykka calls -------------------------------------------------------------------------
     def on_start(self) -> None:
         """Begin, and say so to the supervisor."""
+        slot = self.context.slot
+        slot.thread, slot.ref = current_thread(), self.actor_ref
+        slot.begin([])
         try:
             first = tuple(self.start_up())
             tracer = self.context.directory.tracer
             tracer.started(self.context.name, self.context.generation, self._moment)
             self.emit(first, None)
         except BaseException as error:  # noqa: BLE001 - a SystemExit would leave a living corpse
-            self._die(error, None)
+            self._die(error, [])
             return
+        finally:
+            slot.end()
         if self.context.name != Room.SUPERVISOR.value:
             ready = Ready(name=self.context.name, generation=self.context.generation)
             self.emit((ready,), None)
@@ -95,9 +106,10 @@ class TradingActor(pykka.ThreadingActor):
         self.handle_guarded([self.context.mailbox.current], lambda: self.handle(message))
 
     def on_stop(self) -> None:
-        """End in good order."""
+        """End in good order; a condemned actor's things are its successor's already."""
         try:
-            self.shut_down()
+            if not self.context.slot.condemned.is_set():
+                self.shut_down()
         except BaseException:  # noqa: BLE001 - a SystemExit would stop every actor
             logger.bind(module=self.context.name).exception("shutting down failed")
         finally:
@@ -107,19 +119,30 @@ class TradingActor(pykka.ThreadingActor):
     def handle_guarded(
         self, envelopes: list[Envelope], decide: Callable[[], Iterable[Any]]
     ) -> None:
-        """Run `decide` for these envelopes (usually one), send its answer, write the trace."""
-        clock, tracer = self.context.directory.clock, self.context.directory.tracer
+        """Run `decide` for these envelopes (usually one), send its answer, write the trace.
+
+        Whoever condemns the actor meanwhile ends these envelopes itself.
+        """
+        clock, tracer, slot = (
+            self.context.directory.clock,
+            self.context.directory.tracer,
+            self.context.slot,
+        )
         last = envelopes[-1]
         # What pykka's own `tell` and `ask` bring from outside is not traced: it has no id.
         cause = last if isinstance(last, Envelope) else None
         taken_ns, outcome = clock.wall_ns(), "ok"
         self._moment = None
+        slot.begin(envelopes)
         try:
+            self.context.mailbox.check()
             self.emit(decide(), cause)
         except BaseException as error:  # noqa: BLE001 - also SystemExit: see the module's docstring
             outcome = type(error).__name__
-            self._die(error, cause)
+            self._die(error, envelopes)
         done_ns = clock.wall_ns()
+        if not slot.end():
+            return
         if cause is not None:
             for envelope in envelopes:
                 tracer.handled(
@@ -136,10 +159,11 @@ class TradingActor(pykka.ThreadingActor):
     def emit(self, messages: Iterable[Any], cause: Envelope | None) -> None:
         """Send messages by the routing table, then write the lines a person reads.
 
-        A retired actor, whose mailbox was closed while it was busy, has no say any more.
+        A retired or condemned actor, whose mailbox was closed while it was busy, has no say any
+        more.
         """
         sent = tuple(messages)
-        if self.context.mailbox.closed:
+        if self.context.mailbox.closed or self.context.slot.condemned.is_set():
             return
         for message in sent:
             self.context.directory.post(message, sender=self.context.name, cause=cause)
@@ -147,8 +171,9 @@ class TradingActor(pykka.ThreadingActor):
             for level, module, line in narrate(message):
                 logger.bind(module=module).log(level, line)
 
-    def _die(self, error: BaseException, cause: Envelope | None) -> None:
+    def _die(self, error: BaseException, envelopes: list[Envelope]) -> None:
         mailbox = self.context.mailbox
+        last = envelopes[-1] if envelopes else None
         if not self.keeps_queue:
             mailbox.close(f"{self.context.name} crashed")
         # pykka's teardown is to find nothing: what waits in a kept mailbox is the successor's.
@@ -156,7 +181,7 @@ class TradingActor(pykka.ThreadingActor):
         self.actor_stopped.set()
         pykka.ActorRegistry.unregister(self.actor_ref)
         mailbox.reader_gone.set()
-        self.report_crash(in_one_line(error), cause)
+        self.report_crash(in_one_line(error), last if isinstance(last, Envelope) else None)
         with suppress(Exception):  # an error that cannot even be printed
             log = logger.bind(module=self.context.name)
             log.opt(exception=error).debug(f"generation {self.context.generation} crashed")

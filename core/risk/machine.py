@@ -34,6 +34,8 @@ RiskInput = (
     | m.StorageHealed
     | m.ActorStarted
     | m.SymbolQuarantined
+    | m.CorrelatedFailure
+    | m.CorrelatedFailureCleared
     | m.Tick
 )
 RiskOutput = m.Decision | m.Approval | m.ExitApproval | m.StateChanged | m.DayLedger
@@ -111,6 +113,10 @@ class RiskMachine:
                 return self._look(now)
             case m.RecoveredBook():
                 return self._recover(message)
+            case m.CorrelatedFailure():
+                return self._breaker.reduce(message.reason, now)
+            case m.CorrelatedFailureCleared():
+                return self._breaker.clear_reduce(message.reason, now)
             case _:
                 self._note(message)
                 return ()
