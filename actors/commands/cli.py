@@ -205,6 +205,32 @@ def crash(
     return crash_symbol(_settings(config), symbol, hang=hang)
 
 
+@app.command(epilog="Example: python run.py replay --from 2026-07-01T12:00 --to 2026-07-01T13:00")
+def replay(
+    config: ConfigFile = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--from", metavar="T", help="Venue time, UTC, inclusive. [all recorded]"),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="T", help="Venue time, UTC, exclusive.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Re-run what was recorded; --config FILE: under those settings, with a diff of decisions."""
+    from actors.commands.moments import venue_ns
+    from actors.commands.replay import replay as run_replay
+
+    settings = _settings(config)
+    return run_replay(
+        settings,
+        None if config is None else settings,
+        from_ns=0 if since is None else venue_ns(since, "--from"),
+        to_ns=sys.maxsize if until is None else venue_ns(until, "--to"),
+        as_json=as_json,
+    )
+
+
 def main(arguments: list[str]) -> int:
     """Run one command and return the process's exit code."""
     debug = "--debug" in arguments
