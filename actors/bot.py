@@ -17,8 +17,9 @@ from actors.edges.venue_choice import ChosenVenue, reach, release
 from actors.mailbox import Mailbox
 from actors.narration import Line, narrate_prepared
 from actors.runtime import Threads
+from actors.shutdown import stop_in_order
 from actors.status import headline, snapshot
-from actors.supervisor import SupervisorActor, stop_in_order
+from actors.supervisor import SupervisorActor
 from actors.tracing import Tracer
 from actors.trading_actor import ActorContext
 from config import Config

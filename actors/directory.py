@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from actors.mailbox import Envelope
 from actors.tracing import Tracer
-from core.clock import Moment
+from core.clock import NS_PER_MS, Moment
 from core.messages import PlaceOrder, Purpose
 from core.routes import GATEWAY_ROUTES, ROUTES, Room, address
 
@@ -61,6 +61,11 @@ class Directory:
         """Return how many messages wait for `name`; 0 where that cannot be told."""
         depth = getattr(self._inboxes.get(name), "depth", None)
         return depth() if depth else 0
+
+    def head_age_ms(self, name: str) -> float:
+        """Return how long the oldest message for `name` has waited, wall ms; 0 if none waits."""
+        age_ns = getattr(self._inboxes.get(name), "head_age_ns", None)
+        return round(age_ns(self.clock.wall_ns()) / NS_PER_MS, 3) if age_ns else 0.0
 
     def post(self, message: Any, *, sender: str, cause: Envelope | None) -> None:
         """Send a message to every room that its type is routed to."""

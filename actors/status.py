@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from actors.children import describe
 from actors.directory import Directory
-from actors.supervisor import SupervisorActor, describe
+from actors.supervisor import SupervisorActor
 from core.clock import NS_PER_DAY, NS_PER_S
 from core.messages import PositionChanged
 from core.risk.machine import RiskMachine

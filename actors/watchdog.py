@@ -154,8 +154,8 @@ class Watchdog:
             now = time.monotonic()
             try:
                 self.look(now - last)
-            except Exception as error:  # noqa: BLE001 - one bad look must not be the last
-                log.error(f"a look failed: {error!r}")
+            except Exception:
+                log.exception("a look failed")
             last = now
 
 

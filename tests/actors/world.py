@@ -10,7 +10,8 @@ from typing import Any
 
 from actors.directory import Directory
 from actors.mailbox import Mailbox
-from actors.supervisor import Budget, Child, ChildSpec, SupervisorActor, stop_in_order
+from actors.shutdown import stop_in_order
+from actors.supervisor import Budget, Child, ChildSpec, SupervisorActor
 from actors.tracing import Tracer, read_trace
 from actors.trading_actor import ActorContext, TradingActor
 from core import messages as m
