@@ -205,6 +205,25 @@ def crash(
     return crash_symbol(_settings(config), symbol, hang=hang)
 
 
+@app.command(epilog="Example: python run.py trace BTCUSDT:1870000001 --format mermaid")
+def trace(
+    asked: Annotated[
+        str, typer.Argument(metavar="ID", help="Message, trace, client order or venue order id.")
+    ],
+    config: ConfigFile = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="text|mermaid", help="How to draw it.")
+    ] = "text",
+    as_json: AsJson = False,
+) -> int:
+    """Show what followed from what, from kline frame to fill, with the times of each hop."""
+    if form not in ("text", "mermaid"):
+        raise UsageError(f"--format must be text or mermaid, was {form!r:.40}. Fix: use one.")
+    from actors.commands.trace import show_trace
+
+    return show_trace(_settings(config), asked, form=form, as_json=as_json)
+
+
 @app.command(epilog="Example: python run.py replay --from 2026-07-01T12:00 --to 2026-07-01T13:00")
 def replay(
     config: ConfigFile = None,
