@@ -18,7 +18,7 @@ from loguru import logger
 class Runtime(Protocol):
     """Starts actors and keeps appointments."""
 
-    def spawn(self, actor_class: type[pykka.ThreadingActor], *arguments: Any) -> None:
+    def spawn(self, actor_class: type[pykka.ThreadingActor], *arguments: Any, **named: Any) -> None:
         """Bring an actor to life; raises what its constructor or thread start raises."""
         ...
 
@@ -45,9 +45,9 @@ class Threads:
         self._thread = threading.Thread(target=self._run, name="timers", daemon=True)
         self._thread.start()
 
-    def spawn(self, actor_class: type[pykka.ThreadingActor], *arguments: Any) -> None:
+    def spawn(self, actor_class: type[pykka.ThreadingActor], *arguments: Any, **named: Any) -> None:
         """Start a pykka actor on a thread of its own."""
-        actor_class.start(*arguments)
+        actor_class.start(*arguments, **named)
 
     def later(self, delay_s: float, action: Callable[[], None]) -> None:
         """Call `action` once, after `delay_s` wall seconds."""
