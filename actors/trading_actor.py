@@ -92,14 +92,13 @@ class TradingActor(pykka.ThreadingActor):
             tracer = self.context.directory.tracer
             tracer.started(self.context.name, self.context.generation, self._moment)
             self.emit(first, None)
+            if self.context.name != Room.SUPERVISOR.value:
+                ready = Ready(name=self.context.name, generation=self.context.generation)
+                self.emit((ready,), None)
         except BaseException as error:  # noqa: BLE001 - a SystemExit would leave a living corpse
             self._die(error, [])
-            return
         finally:
             slot.end()
-        if self.context.name != Room.SUPERVISOR.value:
-            ready = Ready(name=self.context.name, generation=self.context.generation)
-            self.emit((ready,), None)
 
     def on_receive(self, message: Any) -> None:
         """Handle one message inside the guard."""
