@@ -31,6 +31,7 @@ class Hop:
     taken_ns: int = 0
     done_ns: int = 0
     venue_ns: int = 0  # what its handler was told the venue's time is; 0 if it did not ask
+    speed: float = 1.0  # venue seconds per wall second, as its handler was told
     outcome: str = ""  # ok, the name of an error, or empty while under way
     dead: str = ""  # why it was never handled
     link: int = 0  # the request that made the venue say this
@@ -72,7 +73,8 @@ def end(hop: Hop, line: Mapping[str, Any]) -> None:
         hop.dead = line["reason"]
         return
     hop.taken_ns, hop.done_ns, hop.outcome = line["taken"], line["done"], line["outcome"]
-    hop.venue_ns = (line.get("now") or (0,))[0]
+    if line.get("now") is not None:
+        hop.venue_ns, _, hop.speed = line["now"]
 
 
 def client_id_of(body: Any) -> str:

@@ -224,6 +224,24 @@ def trace(
     return show_trace(_settings(config), asked, form=form, as_json=as_json)
 
 
+@app.command(epilog="Example: python run.py explain BTCUSDT@2026-07-01T12:30")
+def explain(
+    asked: Annotated[
+        str,
+        typer.Argument(
+            metavar="ORDER_ID|SYMBOL@TIME",
+            help="Client id, venue order id, or a symbol at a UTC time of the venue, now or last.",
+        ),
+    ],
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> int:
+    """Tell why it traded, or why it did not: every rule with its number and limit."""
+    from actors.commands.explain import show_explanation
+
+    return show_explanation(_settings(config), asked, as_json=as_json)
+
+
 @app.command(epilog="Example: python run.py replay --from 2026-07-01T12:00 --to 2026-07-01T13:00")
 def replay(
     config: ConfigFile = None,
