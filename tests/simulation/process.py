@@ -98,6 +98,7 @@ class Process:
         self.supervisor: SupervisorActor | None = None
         self.began_ns = timeline.now_ns
         self._gave_up = gave_up
+        self._side = side
         self._assembly = Assembly(config, strategy_class, {}, self.machines)
         epoch = self.database.begin_epoch(VENUE_ID)
         self.epoch = epoch
@@ -122,7 +123,9 @@ class Process:
         self.directory.post(message, sender=Room.GATEWAY.value, cause=cause)
 
     def _about_to_send(self, path: str, method: str, data: dict[str, Any]) -> None:
-        """Look into the journal at the moment an entry leaves."""
+        """Look into the journal at the moment an entry leaves, at the position when a stop does."""
+        if method == "POST" and data.get("type") == "STOP_MARKET":
+            self._record.stop_leaves(data, self._side.exchange.account.positions[data["symbol"]])
         name = data.get("newClientOrderId", "")
         if method == "POST" and path == "/fapi/v1/order" and "-E-" in name:
             reader = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)

@@ -9,6 +9,7 @@ from actors.mailbox import Envelope
 from core import messages as m
 from core.messages import Purpose
 from core.routes import Room
+from core.venue.simulated.account import Position
 
 
 class Record:
@@ -110,3 +111,16 @@ class Record:
             self.violations.append(f"I1 {name} asks for {data['quantity']}, journalled {quantity}")
         if proposal not in self.approved:
             self.violations.append(f"I1 {name} leaves without an approval")
+
+    def stop_leaves(self, data: dict[str, Any], position: Position) -> None:
+        """Judge a stop at the moment its request is sent by the position it is for."""
+        if not position.amount:
+            return
+        trigger = Decimal(data["triggerPrice"])
+        closing = "SELL" if position.amount > 0 else "BUY"
+        beyond = trigger >= position.entry if closing == "SELL" else trigger <= position.entry
+        if data["side"] != closing or beyond:
+            self.violations.append(
+                f"I2 {data['clientAlgoId']} {data['side']} at {trigger} protects no position of"
+                f" {position.amount} entered at {position.entry}"
+            )
