@@ -109,6 +109,11 @@ class Mailbox:
         """Tell whether what is put from now on becomes a dead letter."""
         return bool(self._closed)
 
+    @property
+    def idle(self) -> bool:
+        """Tell whether its reader has nothing to take; looked at without the lock."""
+        return not (self._closed or self._finishing or any(self._lanes))
+
     def put(self, envelope: Any, /) -> None:
         """Queue an envelope; never blocks.  Into a closed box it becomes a dead letter.
 

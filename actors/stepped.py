@@ -126,13 +126,13 @@ class _Seat:
     def __init__(self, actor: Any, turnstile: _Turnstile) -> None:
         self._actor = actor
         self._turnstile = turnstile
+        self._mailbox = turnstile.mailbox
         self._born = False
         self.gone = False
 
     def busy(self) -> bool:
         """Tell whether it waits to be born, to handle a message or to be told to stop."""
-        mailbox = self._turnstile.mailbox
-        return not self._born or mailbox.closed or mailbox.depth() > 0
+        return not (self._born and self._mailbox.idle)
 
     def turn(self) -> None:
         """Run pykka's own loop for one message."""

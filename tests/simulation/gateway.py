@@ -5,11 +5,11 @@ socket, and what measures the clock asks the simulated venue.
 """
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+import orjson
 from multidict import CIMultiDict
 
 from actors.edges.binance_client import ENTRY_RECV_WINDOW_MS, RECV_WINDOW_MS, VenueClient
@@ -36,7 +36,7 @@ class _Answer:
     def __init__(self, response: Response) -> None:
         self.status = response.status
         self.headers = CIMultiDict(response.headers)
-        self._body = json.dumps(response.body).encode()
+        self._body = orjson.dumps(response.body)
 
     async def read(self) -> bytes:
         return self._body
