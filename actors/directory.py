@@ -5,6 +5,8 @@ nobody reads becomes a dead letter with its reason.
 """
 
 import itertools
+import threading
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -47,6 +49,8 @@ class Directory:
         self.tracer = tracer
         self._ids = itertools.count(epoch * IDS_PER_EPOCH + 1)
         self._inboxes: dict[str, Inbox] = {}
+        self._dead: Counter[str] = Counter()
+        self._counting = threading.Lock()
 
     def open(self, name: str, inbox: Inbox) -> None:
         """Let `name` stand for this inbox from now on."""
@@ -101,6 +105,15 @@ class Directory:
             else:
                 inbox.put(envelope)
 
+    def dead_letters(self) -> dict[str, int]:
+        """Return how many messages were never handled, by recipient, kind and reason."""
+        with self._counting:
+            return dict(self._dead)
+
     def bury(self, envelope: Envelope, reason: str) -> None:
         """Note an envelope that will not be handled."""
+        if reason != "conflated":  # those are as good as handled: a newer one says more
+            kind = type(envelope.message).__name__
+            with self._counting:
+                self._dead[f"{envelope.recipient} {kind}: {reason}"] += 1
         self.tracer.dead(envelope, self.clock.wall_ns(), reason)

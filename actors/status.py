@@ -39,6 +39,8 @@ def snapshot(
         "positions": [],
         "symbols": {},
         "actors": actors,
+        "zombies": supervisor.zombies,
+        "dead_letters": directory.dead_letters(),
         "messages": {
             "sent": directory.tracer.sent_count,
             "ended": directory.tracer.ended_count,

@@ -225,7 +225,7 @@ class SupervisorActor(TradingActor):
                     directory.tracer.handled(envelope, now_ns, now_ns, "hung")
         if slot.ref is not None:
             pykka.ActorRegistry.unregister(slot.ref)
-        self._zombies.append(slot)
+        self._zombies = [old for old in self._zombies if old.lingers()] + [slot]
         if self.zombies > ZOMBIES_MAX:
             self._give_up(f"{self.zombies} threads hang; the newest is {hung.name}: {hung.stack}")
         return self._failed(child, f"hung at {hung.stack}", "hung")
@@ -233,8 +233,7 @@ class SupervisorActor(TradingActor):
     @property
     def zombies(self) -> int:
         """Return how many threads of condemned actors have not ended."""
-        self._zombies = [slot for slot in self._zombies if slot.lingers()]
-        return len(self._zombies)
+        return sum(slot.lingers() for slot in self._zombies)
 
     def _past_budget(self, child: Child, now_ns: int) -> Iterable[Any]:
         limit = f"more than {self._budget.restarts_max} crashes in {self._budget.period_s:.0f} s"

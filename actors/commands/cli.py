@@ -268,6 +268,14 @@ def replay(
     )
 
 
+@app.command(epilog="Example: python run.py revive BTCUSDT")
+def revive(symbol: SymbolName, config: ConfigFile = None) -> int:
+    """Start a quarantined symbol again; its crashes so far are forgotten."""
+    from actors.commands.control import revive_symbol
+
+    return revive_symbol(_settings(config), symbol)
+
+
 def main(arguments: list[str]) -> int:
     """Run one command and return the process's exit code."""
     debug = "--debug" in arguments

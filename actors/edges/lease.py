@@ -95,8 +95,8 @@ class Lease:
             self._renewed_s = float("-inf")
             by = "nobody" if owner is None else f"pid {owner[1].pid} on {owner[1].host}"
             raise LeaseLostError(
-                f"the database was taken over by {by} while this bot hung or slept, so it stops."
-                " Fix: nothing, one account has one bot."
+                f"the database was taken over by {by} while this bot hung or slept."
+                " Fix: let that bot trade, one account has one."
             )
         now_s = self._seconds()
         if now_s - self._renewed_s >= RENEW_S:

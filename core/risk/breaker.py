@@ -82,7 +82,7 @@ class Breaker:
 
     def awaits_revival(self) -> bool:
         """Tell whether a person has to revive the symbols before anything opens."""
-        return self.state is not None and self.state.reason_code.startswith(CORRELATED_FAILURE)
+        return awaits_revival(self.state)
 
     def _latch(self, state: TradingState, code: str, book: Book, now: Moment) -> m.StateChanged:
         tomorrow = day_of(now.venue_ns) + 1 if book.day is None else book.day.day + 1
@@ -105,6 +105,11 @@ class Breaker:
             return ()
         self.state = None
         return (_active("new_day", "a new venue day has begun", now),)
+
+
+def awaits_revival(state: m.StateChanged | None) -> bool:
+    """Tell whether this state is latched until a person revives the symbols."""
+    return state is not None and state.reason_code.startswith(CORRELATED_FAILURE)
 
 
 def _active(code: str, reason: str, now: Moment) -> m.StateChanged:

@@ -58,9 +58,7 @@ class RiskMachine:
         instruments: dict[str, Instrument],
         interval_ns: int,
     ) -> None:
-        account = policies.for_symbol(
-            next(iter(instruments))
-        )  # limits of the account: no overrides
+        account = policies.for_symbol(next(iter(instruments)))  # its own limits have no overrides
         self.book = Book(count_foreign=account.COUNT_FOREIGN)
         self.last_decision: dict[str, m.Decision] = {}
         self._breaker = Breaker(account)
