@@ -93,7 +93,7 @@ class Participant(Protocol):
         ...
 
 
-class _Parked(BaseException):  # noqa: N818 - no error: it leads out of pykka's loop
+class _Parked(BaseException):
     """The actor has handled the one message it had leave to handle."""
 
 

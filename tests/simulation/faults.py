@@ -53,7 +53,9 @@ class Faults:
 
     def moments(self, kind: str, from_ns: int, to_ns: int) -> list[int]:
         """Draw when a timed fault strikes; nothing if this seed does not have it."""
-        moments = [self.dice.randint(from_ns, to_ns) for _ in range(self.dice.randint(1, _TIMED_MAX))]
+        moments = [
+            self.dice.randint(from_ns, to_ns) for _ in range(self.dice.randint(1, _TIMED_MAX))
+        ]
         return sorted(moments) if kind in self.kinds else []
 
     def strikes(self, kind: str) -> bool:

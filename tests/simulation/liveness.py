@@ -46,8 +46,7 @@ def _positions(process: Process, side: VenueSide) -> list[str]:
     for symbol, position in side.exchange.account.positions.items():
         amount = position.amount
         own = [
-            purpose_of(tag, algo.client_algo_id)
-            for algo in side.exchange.ledger.open_algos(symbol)
+            purpose_of(tag, algo.client_algo_id) for algo in side.exchange.ledger.open_algos(symbol)
         ]
         wanted = [Purpose.STOP, Purpose.TARGET] if amount else []
         if sorted(own) != wanted:
@@ -105,9 +104,10 @@ def _trades(database: sqlite3.Connection, side: VenueSide) -> list[str]:
     if side.exchange.account.wallet != realized - paid + rest:
         found.append("I15 the venue's own money does not add up")
     booked = sum(
-        (Decimal(p) - Decimal(c) for p, c in database.execute(
-            "SELECT realized_pnl, commission FROM fills"
-        )),
+        (
+            Decimal(p) - Decimal(c)
+            for p, c in database.execute("SELECT realized_pnl, commission FROM fills")
+        ),
         Decimal(0),
     )
     if booked != realized - paid:

@@ -71,7 +71,7 @@ class Record:
             self._fence[message.symbol] = message.generation
 
     def dead(self, envelope: Envelope, at_ns: int, reason: str) -> None:
-        self.dead_letters[reason.split(" ")[-1]] += 1
+        self.dead_letters[reason.rsplit(" ", maxsplit=1)[-1]] += 1
         self._write(f"{envelope.id} dead {reason} {at_ns}\n")
 
     def started(self, name: str, generation: int, now: Any) -> None:

@@ -183,7 +183,9 @@ class VenueSide:
                 socket.held_until_ns = self.timeline.now_ns + int(seconds * 1e9)
 
     # ---------------------------------------- requests
-    def ask(self, request: dict[str, Any], answered: Callable[[Response | Exception], None]) -> None:
+    def ask(
+        self, request: dict[str, Any], answered: Callable[[Response | Exception], None]
+    ) -> None:
         """Carry a request to the door and its answer back, unless a fault strikes."""
         timeline, dice = self.timeline, self.dice
         fate = self.faults.fate(REQUEST_KINDS)

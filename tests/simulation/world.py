@@ -198,7 +198,7 @@ class Simulation:
         self.timeline.after(pause_s, self._start)
 
     def _advance(self, until_ns: int) -> None:
-        while self.timeline.now_ns < until_ns:
+        while self.timeline.now_ns < until_ns and not self.record.violations:
             if self.process is not None:
                 self.process.runtime.advance(until_ns, self._step)
                 continue
@@ -214,6 +214,8 @@ class Simulation:
         if self.process is not None and self.process.loop.failures:
             self.record.violations += [f"L4 nobody caught {f}" for f in self.process.loop.failures]
             self.process.loop.failures.clear()
+        if self.record.violations and self.process is not None:
+            self._end()  # what follows a broken promise says nothing more
 
     # ---------------------------------------- faults at a moment
     def _plan(self) -> None:
