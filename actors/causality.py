@@ -120,13 +120,13 @@ def tree_of(hops: Iterable[Hop]) -> Tree:
     asked: dict[str, Hop] = {}  # by client id, the first request
     for hop in tree.hops.values():
         client_id = client_id_of(hop.body)
-        if hop.kind in _REQUESTS:
-            asked.setdefault(client_id, hop)
-            asked.setdefault(bracket_of(client_id), hop)
         parent = hop.cause
         if parent not in tree.hops and client_id:
             request = asked.get(client_id) or asked.get(bracket_of(client_id))
             parent = hop.link = request.id if request is not None else 0
+        if hop.kind in _REQUESTS:
+            asked.setdefault(client_id, hop)
+            asked.setdefault(bracket_of(client_id), hop)
         if parent in tree.hops:
             tree.children.setdefault(parent, []).append(hop)
         else:

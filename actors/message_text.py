@@ -41,7 +41,7 @@ def as_text(message: Any) -> bytes:
 def message_of(kind: str, body: Any) -> Any:
     """Return the message of this class name with this body.
 
-    Raises ValueError, KeyError or TypeError for what was not written by `as_text`.
+    Raises ValueError, KeyError, TypeError or AttributeError for what was not written by `as_text`.
     """
     return _reader(KINDS[kind])(body)
 
@@ -81,4 +81,5 @@ def _tuple_reader(kinds: tuple[Any, ...]) -> Read:
 def _record_reader(kind: Any) -> Read:
     hints = get_type_hints(kind)
     readers = [(field.name, _reader(hints[field.name])) for field in dataclasses.fields(kind)]
-    return lambda value: kind(**{name: read(value[name]) for name, read in readers})
+    # What an older program did not write yet takes its default.
+    return lambda value: kind(**{n: read(value[n]) for n, read in readers if n in value})
