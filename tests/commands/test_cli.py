@@ -13,7 +13,10 @@ from actors.edges.state_directory import StateDirectory
 from config import Config
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = {"run", "venue", "train", "evaluate", "status", "crash"}
+COMMANDS = {
+    *("run", "venue", "train", "evaluate", "status", "crash"),
+    *("trace", "explain", "replay"),
+}
 
 
 def run_py(folder: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
