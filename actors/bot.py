@@ -8,6 +8,7 @@ from loguru import logger
 
 from actors.assembly import Assembly, Machines, budget_of, load_predictors
 from actors.control_api import ControlApi
+from actors.crash_files import CrashFiles
 from actors.directory import Directory
 from actors.edges.database import DatabaseManager
 from actors.edges.gateway import Gateway
@@ -71,6 +72,7 @@ class MultiSymbolBot:
         self._supervisor: SupervisorActor | None = None
         self._supervisor_mailbox: Mailbox | None = None
         self._control: ControlApi | None = None
+        self._crash_files: CrashFiles | None = None
         self._lease: Lease | None = None
         self._notify: ServiceNotify | None = None
         self._watchdog: Watchdog | None = None
@@ -134,7 +136,11 @@ class MultiSymbolBot:
             self._database.begin_epoch, self.address.venue_id, self._lease
         )
         self._tracer = Tracer(self.state.traces, epoch, days_max=self.config.TRACE_RETENTION_DAYS)
-        self._directory = Directory(epoch=epoch, clock=clock, tracer=self._tracer)
+        settings = self.config.model_dump(mode="json", exclude=set(secret_names()))
+        self._crash_files = CrashFiles(self.state.crashes, settings)
+        self._directory = Directory(
+            epoch=epoch, clock=clock, tracer=self._tracer, crash_files=self._crash_files
+        )
         await self._connect(assembly, clock, models.lines)
         self._start_tree(assembly, epoch)
         await self._until_up()

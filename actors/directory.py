@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from actors.crash_files import CrashFiles
 from actors.mailbox import Envelope
 from actors.tracing import Tracer
 from core.clock import NS_PER_MS, Moment
@@ -43,8 +44,11 @@ class Inbox(Protocol):
 class Directory:
     """Delivers messages.  Safe to use from any thread."""
 
-    def __init__(self, *, epoch: int, clock: Clock, tracer: Tracer) -> None:
+    def __init__(
+        self, *, epoch: int, clock: Clock, tracer: Tracer, crash_files: CrashFiles | None = None
+    ) -> None:
         self.epoch = epoch
+        self.crash_files = crash_files
         self.clock = clock
         self.tracer = tracer
         self._ids = itertools.count(epoch * IDS_PER_EPOCH + 1)

@@ -37,7 +37,7 @@ class PersistenceActor(TradingActor):
     ) -> None:
         super().__init__(context)
         self._database = database
-        self._machine = machine
+        self.machine = machine
         self._held: list[Any] = []  # writes of a failed commit, made up for by the next
         self._failing = False
         self._told_wall_ns = 0
@@ -57,7 +57,7 @@ class PersistenceActor(TradingActor):
         now = self.context.directory.clock.now()
         if isinstance(batch[0], m.Tick):
             batch = []  # nothing to keep: the commit renews the lease
-        writes = [write for message in batch for write in self._machine.handle(message, now)]
+        writes = [write for message in batch for write in self.machine.handle(message, now)]
         self._held += writes
         try:
             self._write()

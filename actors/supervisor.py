@@ -223,12 +223,21 @@ class SupervisorActor(TradingActor):
             for envelope in in_hand:
                 if isinstance(envelope, Envelope):
                     directory.tracer.handled(envelope, now_ns, now_ns, "hung")
+        if directory.crash_files is not None:  # without its state: a thread still works on that
+            directory.crash_files.save(
+                name=hung.name,
+                generation=hung.generation,
+                error=f"hung at {hung.stack}",
+                at_wall_ns=directory.clock.wall_ns(),
+                now=directory.clock.now(),
+                messages=[envelope.message for envelope in in_hand],
+            )
         if slot.ref is not None:
             pykka.ActorRegistry.unregister(slot.ref)
         self._zombies = [old for old in self._zombies if old.lingers()] + [slot]
         if self.zombies > ZOMBIES_MAX:
             self._give_up(f"{self.zombies} threads hang; the newest is {hung.name}: {hung.stack}")
-        return self._failed(child, f"hung at {hung.stack}", "hung")
+        return self._failed(child, f"stands at {hung.stack}", "hung")
 
     @property
     def zombies(self) -> int:

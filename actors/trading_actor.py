@@ -180,10 +180,29 @@ class TradingActor(pykka.ThreadingActor):
         self.actor_stopped.set()
         pykka.ActorRegistry.unregister(self.actor_ref)
         mailbox.reader_gone.set()
-        self.report_crash(in_one_line(error), last if isinstance(last, Envelope) else None)
+        said = in_one_line(error)
+        self.report_crash(said, last if isinstance(last, Envelope) else None)
+        with suppress(Exception):  # the successor is on its way: this only helps who looks into it
+            self._write_down(said, envelopes)
         with suppress(Exception):  # an error that cannot even be printed
             log = logger.bind(module=self.context.name)
             log.opt(exception=error).debug(f"generation {self.context.generation} crashed")
+
+    def _write_down(self, error: str, envelopes: list[Envelope]) -> None:
+        """Save what killed this actor, to be re-run."""
+        directory = self.context.directory
+        if directory.crash_files is None:
+            return
+        now = self._moment or directory.clock.now()
+        directory.crash_files.save(
+            name=self.context.name,
+            generation=self.context.generation,
+            error=error,
+            at_wall_ns=directory.clock.wall_ns(),
+            now=now,
+            messages=[envelope.message for envelope in envelopes],
+            machine=getattr(self, "machine", None),
+        )
 
 
 def in_one_line(error: BaseException) -> str:
