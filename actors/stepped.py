@@ -11,6 +11,7 @@ Five underscore names of pykka 4.5 carry this; `tests/simulation/test_stepped.py
 import heapq
 import itertools
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 from typing import Any, Protocol
 
@@ -138,10 +139,8 @@ class _Seat:
         """Run pykka's own loop for one message."""
         if self._born:
             self._turnstile.open = True
-            try:
+            with suppress(_Parked):
                 self._actor._actor_loop_running()  # noqa: SLF001
-            except _Parked:
-                pass
         else:
             self._born = True
             self._actor._actor_loop_setup()  # noqa: SLF001

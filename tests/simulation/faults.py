@@ -14,6 +14,7 @@ REQUEST_KINDS = (
     "request_refused",  # the venue is busy: certainly not executed
     "rate_limited",
 )
+WRITE_KINDS = ("write_failed",)  # one commit alone
 FRAME_KINDS = ("frame_lost", "frame_doubled", "frame_late", "frame_garbled")
 # What happens at a moment of its own, some times in a run.
 TIMED_KINDS = (
@@ -28,7 +29,7 @@ TIMED_KINDS = (
     "clock_jump",
     "burst",  # a symbol crashes until it is quarantined
 )
-KINDS = (*REQUEST_KINDS, *FRAME_KINDS, *TIMED_KINDS)
+KINDS = (*REQUEST_KINDS, *WRITE_KINDS, *FRAME_KINDS, *TIMED_KINDS)
 _ENABLED = 0.3
 _TIMED_MAX = 4
 

@@ -300,29 +300,69 @@ MUTANTS = (
             (RiskMachine, "_check_standing"): _risk_believes,
         },
     ),
-    Mutant("resend an entry of unknown outcome", ("I1",), {(Entries, "failed"): _resends}),
-    Mutant("send before the journal", ("I8",), {(Entries, "approve"): _sends_at_once}),
+    Mutant(
+        "resend an entry of unknown outcome",
+        ("I1",),
+        {(Entries, "failed"): _resends},
+    ),
+    Mutant(
+        "send before the journal",
+        ("I8",),
+        {(Entries, "approve"): _sends_at_once},
+    ),
     Mutant(
         "acknowledge unwritten rows",
         ("I8",),
         {(PersistenceActor, "_commit"): _acknowledges_unwritten},
     ),
-    Mutant("release the reservation on unknown", ("I4",), {(Entries, "failed"): _releases}),
-    Mutant("send again at start", ("I1",), {(Recovery, "begin"): _sends_again_at_start}),
+    Mutant(
+        "release the reservation on unknown",
+        ("I4",),
+        {(Entries, "failed"): _releases},
+    ),
+    Mutant(
+        "send again at start",
+        ("I1",),
+        {(Recovery, "begin"): _sends_again_at_start},
+    ),
     Mutant(
         "forget open entries at start", ("L6", "I3"), {(Recovery, "begin"): _forgets_open_entries}
     ),
-    Mutant("skip the stop", ("I2",), {(Protection, "protect"): _skips_the_stop}),
-    Mutant("stop on the wrong side", ("I2",), {(Protection, "_trigger"): _mirrors_the_stop}),
-    Mutant("stop ten times too far", ("I2",), {(Protection, "_trigger"): _widens_the_stop}),
+    Mutant(
+        "skip the stop",
+        ("I2",),
+        {(Protection, "protect"): _skips_the_stop},
+    ),
+    Mutant(
+        "stop on the wrong side",
+        ("I2",),
+        {(Protection, "_trigger"): _mirrors_the_stop},
+    ),
+    Mutant(
+        "stop ten times too far",
+        ("I2",),
+        {(Protection, "_trigger"): _widens_the_stop},
+    ),
     Mutant(
         "leave orphans",
         ("I7",),
         {(Protection, "clear"): _never_clears, (reconcile, "_orphans"): _sees_no_orphans},
     ),
-    Mutant("exit without reduce-only", ("I6",), {(Protection, "flatten"): _opens_by_exit}),
-    Mutant("lose a fill", ("I3", "L5"), {(Recovery, "book_trade"): _loses_a_fill}),
-    Mutant("count a fill twice", ("I3", "L5"), {(Holdings, "count"): _counts_twice}),
+    Mutant(
+        "exit without reduce-only",
+        ("I6",),
+        {(Protection, "flatten"): _opens_by_exit},
+    ),
+    Mutant(
+        "lose a fill",
+        ("I3", "L5"),
+        {(Recovery, "book_trade"): _loses_a_fill},
+    ),
+    Mutant(
+        "count a fill twice",
+        ("I3", "L5"),
+        {(Holdings, "count"): _counts_twice},
+    ),
     Mutant(
         "forget writes that failed",
         ("I3", "L6"),
@@ -337,11 +377,19 @@ MUTANTS = (
             (Book, "lost_today"): _lost_nothing,
         },
     ),
-    Mutant("ignore the slots", ("I4",), {(RiskManager, "check_open_positions_limit"): _always}),
+    Mutant(
+        "ignore the slots",
+        ("I4",),
+        {(RiskManager, "check_open_positions_limit"): _always},
+    ),
     Mutant(
         "lose money mail", ("I3", "L2", "L3", "L6", "I2"), {(Mailbox, "_queue"): _loses_money_mail}
     ),
-    Mutant("leave the dead unburied", ("L1",), {(SupervisorActor, "_crashed"): _ignores_crashes}),
+    Mutant(
+        "leave the dead unburied",
+        ("L1",),
+        {(SupervisorActor, "_crashed"): _ignores_crashes},
+    ),
     Mutant(
         "restart one room alone",
         ("L2", "I2", "L1"),

@@ -17,13 +17,14 @@ from config import Config
 from core import messages as m
 from core.errors import UnavailableError
 from core.routes import Room
-from tests.simulation.faults import Faults
+from tests.simulation.faults import WRITE_KINDS, Faults
 from tests.simulation.gateway import SteppedGateway
 from tests.simulation.loop import SteppedLoop
 from tests.simulation.record import Record
 from tests.simulation.venue_side import VenueSide
 
 VENUE_ID = "simulated"
+AFTER_ITS_WISH = -1
 _TICK_S = 0.25
 
 
@@ -40,7 +41,7 @@ class FaultyDatabase(DatabaseManager):
         self.down = False
 
     def apply(self, writes: Iterable[Any]) -> None:
-        if not self.down:
+        if not self.down and not self._faults.fate(WRITE_KINDS):
             super().apply(writes)
             return
         if self._faults.dice.random() < 0.3:
@@ -58,16 +59,19 @@ class TrippedDirectory(Directory):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        self.trips: dict[str, int] = {}  # sender -> posts that still succeed
+        self.trips: dict[str, int] = {}  # sender -> posts that still succeed, or AFTER_ITS_WISH
 
     def post(self, message: Any, *, sender: str, cause: Envelope | None) -> None:
         left = self.trips.get(sender)
-        if left is not None:
-            if left == 0:
-                del self.trips[sender]
-                raise SimulatedCrashError(sender)
+        if left == 0:
+            del self.trips[sender]
+            raise SimulatedCrashError(sender)
+        if left is not None and left > 0:
             self.trips[sender] = left - 1
         super().post(message, sender=sender, cause=cause)
+        if left == AFTER_ITS_WISH and isinstance(message, m.Proposal):
+            del self.trips[sender]
+            raise SimulatedCrashError(sender)
 
 
 class Process:

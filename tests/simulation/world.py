@@ -18,7 +18,7 @@ from core.errors import TradingError
 from tests.simulation.checks import Watch
 from tests.simulation.faults import Faults
 from tests.simulation.liveness import unsettled
-from tests.simulation.process import Process
+from tests.simulation.process import AFTER_ITS_WISH, Process
 from tests.simulation.record import Record
 from tests.simulation.venue_side import START_MS, VenueSide
 
@@ -248,7 +248,10 @@ class Simulation:
 
     def _trip(self, sender: str) -> None:
         assert self.process is not None
-        self.process.directory.trips[sender] = self.faults.dice.randint(0, 6)
+        left = self.faults.dice.randint(0, 6)
+        if sender.startswith("symbol") and self.faults.dice.random() < 0.5:
+            left = AFTER_ITS_WISH
+        self.process.directory.trips[sender] = left
 
     def _burst(self) -> None:
         victim = f"symbol/{self.faults.dice.choice(SYMBOLS)}"
