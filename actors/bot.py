@@ -136,7 +136,7 @@ class MultiSymbolBot:
             self._database.begin_epoch, self.address.venue_id, self._lease
         )
         self._tracer = Tracer(self.state.traces, epoch, days_max=self.config.TRACE_RETENTION_DAYS)
-        settings = self.config.model_dump(mode="json", exclude=set(secret_names()))
+        settings = self.config.model_dump(mode="json", exclude=_NOT_DESCRIBED)
         self._crash_files = CrashFiles(self.state.crashes, settings)
         self._directory = Directory(
             epoch=epoch, clock=clock, tracer=self._tracer, crash_files=self._crash_files
@@ -244,6 +244,8 @@ class MultiSymbolBot:
         await asyncio.to_thread(self._gateway.start)
         prepared = await asyncio.to_thread(self._gateway.prepare, tuple(self.config.SYMBOLS))
         assembly.instruments.update(prepared.instruments)
+        if self._crash_files is not None:
+            self._crash_files.instruments = prepared.instruments
         self._tracer.describe(
             settings=self.config.model_dump(mode="json", exclude=_NOT_DESCRIBED),
             instruments=prepared.instruments,
