@@ -28,6 +28,8 @@ _PUMP_S = 0.1
 _SOCKET_DELAY_S = (0.001, 0.03)
 _REQUEST_DELAY_S = (0.001, 0.04)
 _LATE_S = (0.2, 4.5)
+ORDER_PATHS = ("/fapi/v1/order", "/fapi/v1/algoOrder")
+_ORDER_DRAWS = 3  # faults strike more often where they hurt
 
 
 @lru_cache(maxsize=4)
@@ -188,7 +190,9 @@ class VenueSide:
     ) -> None:
         """Carry a request to the door and its answer back, unless a fault strikes."""
         timeline, dice = self.timeline, self.dice
-        fate = self.faults.fate(REQUEST_KINDS)
+        order = request["method"] == "POST" and request["path"] in ORDER_PATHS
+        draws = _ORDER_DRAWS if order else 1
+        fate = next(filter(None, (self.faults.fate(REQUEST_KINDS) for _ in range(draws))), "")
         if fate:
             self.faults.hurt_ns = timeline.now_ns
         out_s, back_s = dice.uniform(*_REQUEST_DELAY_S), dice.uniform(*_REQUEST_DELAY_S)

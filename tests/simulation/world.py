@@ -27,6 +27,7 @@ FAULTS_S = (3, 30)
 HEALED_S = 31
 QUIET_S = 45
 END_S = 75
+REST_S = 10
 ROOMS = ("persistence", "risk", "execution", "feed")
 # A disk in memory where there is one: the journal is committed for every entry.
 _FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -112,7 +113,7 @@ class Simulation:
         self._advance(began_ns + END_S * NS_PER_S)
         violations = list(dict.fromkeys(self.record.violations))
         if not violations:
-            violations = unsettled(self.process, side, self.path)
+            violations = self._come_to_rest()
         self._end()
         ledger = side.exchange.ledger
         return Outcome(
@@ -128,6 +129,15 @@ class Simulation:
             kinds=dict(self.record.kinds),
             lines=self.record.lines,
         )
+
+    def _come_to_rest(self) -> list[str]:
+        """Return what is still wrong after a while: a stop may fire at the very end."""
+        for _ in range(REST_S):
+            violations = unsettled(self.process, self.side, self.path)
+            if not violations or self.record.violations:
+                break
+            self._advance(self.timeline.now_ns + NS_PER_S)
+        return violations + self.record.violations
 
     def _config(self, folder: Path) -> Config:
         dice = self.dice
