@@ -203,6 +203,14 @@ class Tree:
         self.runtime.keep_next()
         self.expect(name, Born)
 
+    def crash_and_restart_unborn(self, name: str) -> None:
+        """Let a successor fail before it is born."""
+        self.crash(name)
+        self.await_state({name: "backoff"})
+        self.runtime.keep_next()
+        self.await_state({name: "backoff"})
+        self.barrier()
+
     def barrier(self) -> None:
         """Wait until the supervisor has handled all that was sent to it before."""
         self.ref.ask(m.Ready(name="feed", generation=-1), timeout=PATIENCE_S)
