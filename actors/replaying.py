@@ -19,6 +19,7 @@ import orjson
 
 from actors.message_text import as_text, instrument_of, message_of
 from core.clock import Moment
+from core.messages import Crashed
 from core.routes import ROUTES, Room, address
 from core.venue.instrument import Instrument
 
@@ -145,6 +146,8 @@ class Replay:
     def _sent(self, record: Mapping[str, Any]) -> None:
         if _replayable(record["to"]):
             self._waiting[record["id"]] = (record["to"], record["kind"], record["body"])
+        if record["kind"] == Crashed.__name__:
+            return  # the shell's word, not the machine's
         if record["cause"] and _replayable(record["from"]):
             answer = Answer(kind=record["kind"], to=record["to"], body=orjson.dumps(record["body"]))
             self._said.setdefault(record["cause"], []).append(answer)

@@ -276,6 +276,22 @@ def revive(symbol: SymbolName, config: ConfigFile = None) -> int:
     return revive_symbol(_settings(config), symbol)
 
 
+@app.command(
+    "replay-crash", epilog="Example: python run.py replay-crash state/crashes/crash-1.json"
+)
+def replay_crash(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="One of the folder crashes/.")],
+    debugger: Annotated[
+        bool, typer.Option("--debugger", help="Open pdb where it was raised.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Re-run the message that killed an actor on the state it met; 0 if it fails the same way."""
+    from actors.commands.replay_crash import replay_crash as run_again
+
+    return run_again(file, debugger=debugger, as_json=as_json)
+
+
 def main(arguments: list[str]) -> int:
     """Run one command and return the process's exit code."""
     debug = "--debug" in arguments

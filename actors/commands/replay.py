@@ -36,7 +36,7 @@ class _Rooms:
     def assemble(self, settings: dict[str, Any], instruments: dict[str, Instrument]) -> Builders:
         """Return the builders for a process that ran with these settings and instruments."""
         known = {name: value for name, value in settings.items() if name in Config.model_fields}
-        config = Config(**known) if self._other is None else self._other
+        config = self._other or Config(_env_file=None, _environ={}, **known)
         used = config.model_dump(mode="json")
         self.changed |= {
             name: (value, used[name])

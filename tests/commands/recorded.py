@@ -63,6 +63,15 @@ def recorded() -> Recorded:
             120,
         )
         words = ("--config", "paper.yaml")
+        crash = world.start("crash", "BTCUSDT", *words, name="crash")
+        assert crash.wait(30) == 0, crash.text()
+        eventually(
+            "the crashed symbol is back",
+            lambda: world.rows(
+                "SELECT * FROM actor_events WHERE name = 'symbol/BTCUSDT'"
+                " AND event = 'started' AND generation = 2"
+            ),
+        )
         asked = world.start("explain", "BTCUSDT@now", "--json", *words, name="explain")
         assert asked.wait(30) == 0, asked.text()
         (entry, *_) = world.rows("SELECT client_id FROM order_intent WHERE purpose = 'E'")

@@ -15,7 +15,7 @@ from config import Config
 ROOT = Path(__file__).parents[2]
 COMMANDS = {
     *("run", "venue", "train", "evaluate", "status", "crash"),
-    *("trace", "explain", "replay"),
+    *("trace", "explain", "replay", "replay-crash", "revive"),
 }
 
 

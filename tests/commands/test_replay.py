@@ -99,6 +99,49 @@ def test_what_cannot_be_replayed_is_one_line(
     said.refusal()
 
 
+# ---------------------------------------- the message that killed an actor
+def the_crash(run: Recorded) -> Path:
+    (path,) = (run.state / "crashes").glob("crash-*.json")
+    return path
+
+
+@pytest.mark.process
+def test_a_crash_happens_again_the_same_way(run: Recorded, commands: Commands) -> None:
+    said = commands("replay-crash", str(the_crash(run)))
+    assert said.code == 0
+    first, message, verdict, *trace = said.out.splitlines()
+    assert first.startswith("symbol/BTCUSDT generation 1 at ")
+    assert message.startswith("message: CrashNow(symbol='BTCUSDT'")
+    assert verdict.startswith("the same again: CrashOnDemandError(")
+    assert trace[0] == "Traceback (most recent call last):"
+    document = commands("replay-crash", str(the_crash(run)), "--json").document()
+    assert document["same"] is True
+    assert document["error"] == document["recorded_error"]
+
+
+@pytest.mark.process
+def test_another_outcome_is_exit_1(run: Recorded, commands: Commands, tmp_path: Path) -> None:
+    crash = orjson.loads(the_crash(run).read_bytes())
+    crash["error"] = "KeyError('x') at machine.py:1"
+    changed = tmp_path / "crash-changed.json"
+    changed.write_bytes(orjson.dumps(crash))
+    said = commands("replay-crash", str(changed))
+    assert said.code == 1
+    assert "another error now: CrashOnDemandError(" in said.out
+
+
+@pytest.mark.parametrize("content", [None, b"{}", b"no JSON"])
+def test_what_is_no_crash_file_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None
+) -> None:
+    file = tmp_path / "crash.json"
+    if content is not None:
+        file.write_bytes(content)
+    said = Commands(tmp_path, capsys)("replay-crash", str(file))
+    assert said.code == 64
+    assert str(file) in said.refusal()
+
+
 # ---------------------------------------- messages there and back
 @pytest.mark.process
 def test_every_recorded_message_comes_back_as_it_was(run: Recorded) -> None:
@@ -191,6 +234,8 @@ def test_another_answer_is_a_difference_with_both_texts() -> None:
 
 def test_a_crash_must_happen_again() -> None:
     crash = tick(10, None, kind="CrashNow", outcome="LookupError")
+    last_word = {"kind": "Crashed", "from": "risk", "to": "supervisor", "body": {}}
+    crash.insert(1, {"event": "sent", "id": 11, "cause": 10, **last_word})
     assert replayed(a_trace(*crash)).differences == []
     survived = tick(10, None, kind="CrashNow", outcome="ok")
     (difference,) = replayed(a_trace(*survived)).differences
