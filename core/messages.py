@@ -654,6 +654,7 @@ class RecoveredBook:
     positions: tuple[tuple[str, Decimal], ...]
     entry_prices: tuple[tuple[str, Decimal], ...]
     last_trade_ids: tuple[tuple[str, int], ...]
+    known_trades: tuple[tuple[str, tuple[int, ...]], ...] = ()  # the latest ids, ascending
     day: DayLedger | None
     state: StateChanged | None
     peak_equity: Decimal

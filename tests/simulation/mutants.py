@@ -10,7 +10,6 @@ from actors.mailbox import Mailbox
 from actors.persistence import PersistenceActor
 from actors.supervisor import SupervisorActor
 from core import messages as m
-from core.execution import reconcile
 from core.execution.bracket import LegState, Phase
 from core.execution.entry import Entries
 from core.execution.holdings import Holdings
@@ -107,20 +106,13 @@ def _sends_at_once(original: Callable[..., Any]) -> Callable[..., Any]:
     return approve
 
 
-def _releases(original: Callable[..., Any]) -> Callable[..., Any]:
-    def failed(self: Entries, bracket: Any, failure: m.OrderFailed, now: Any) -> Any:
-        out = original(self, bracket, failure, now)
-        if failure.failure is Failure.UNKNOWN and bracket.phase is Phase.UNKNOWN:
-            ended = m.EntryEnded(
-                proposal_id=bracket.proposal_id,
-                symbol=bracket.symbol,
-                outcome="absent",
-                detail="",
-            )
-            return (*out, ended)
+def _reserves_nothing(original: Callable[..., Any]) -> Callable[..., Any]:
+    def review(self: RiskMachine, proposal: m.Proposal, now: Any) -> Any:
+        out = original(self, proposal, now)
+        self.book.reserved.pop(proposal.proposal_id, None)
         return out
 
-    return failed
+    return review
 
 
 def _sends_again_at_start(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -187,19 +179,6 @@ def _widens_the_stop(original: Callable[..., Any]) -> Callable[..., Any]:
         return original(self, bracket, purpose, price)
 
     return trigger
-
-
-def _never_clears(original: Callable[..., Any]) -> Callable[..., Any]:
-    def clear(self: Protection, bracket: Any, now: Any) -> Any:
-        for leg in bracket.legs.values():
-            leg.state = LegState.GONE
-        return ()
-
-    return clear
-
-
-def _sees_no_orphans(original: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda own, actions, settled: []
 
 
 def _opens_by_exit(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -316,9 +295,9 @@ MUTANTS = (
         {(PersistenceActor, "_commit"): _acknowledges_unwritten},
     ),
     Mutant(
-        "release the reservation on unknown",
+        "reserve nothing",
         ("I4",),
-        {(Entries, "failed"): _releases},
+        {(RiskMachine, "_review"): _reserves_nothing},
     ),
     Mutant(
         "send again at start",
@@ -326,7 +305,9 @@ MUTANTS = (
         {(Recovery, "begin"): _sends_again_at_start},
     ),
     Mutant(
-        "forget open entries at start", ("L6", "I3"), {(Recovery, "begin"): _forgets_open_entries}
+        "forget open entries at start",
+        ("L3", "L6", "I3"),
+        {(Recovery, "begin"): _forgets_open_entries},
     ),
     Mutant(
         "skip the stop",
@@ -344,11 +325,6 @@ MUTANTS = (
         {(Protection, "_trigger"): _widens_the_stop},
     ),
     Mutant(
-        "leave orphans",
-        ("I7",),
-        {(Protection, "clear"): _never_clears, (reconcile, "_orphans"): _sees_no_orphans},
-    ),
-    Mutant(
         "exit without reduce-only",
         ("I6",),
         {(Protection, "flatten"): _opens_by_exit},
@@ -360,7 +336,7 @@ MUTANTS = (
     ),
     Mutant(
         "count a fill twice",
-        ("I3", "L5"),
+        ("I2", "I3", "L5", "L6"),
         {(Holdings, "count"): _counts_twice},
     ),
     Mutant(
@@ -387,7 +363,7 @@ MUTANTS = (
     ),
     Mutant(
         "leave the dead unburied",
-        ("L1",),
+        ("L1", "L2", "L3", "I3"),
         {(SupervisorActor, "_crashed"): _ignores_crashes},
     ),
     Mutant(

@@ -52,6 +52,21 @@ def test_what_was_once_found_stays_mended(seed: int) -> None:
     assert not outcome.violations, f"{outcome.rerun}: {outcome.violations}"
 
 
+class CrashingAtBirth(Simulation):
+    """Every first life of a symbol ends while it says that it is ready."""
+
+    def _start(self) -> None:
+        super()._start()
+        assert self.process is not None
+        self.process.directory.trips["symbol/BTCUSDT"] = 1  # its wish for the history, no more
+
+
+def test_a_crash_while_saying_ready_is_reported_and_mended() -> None:
+    outcome = CrashingAtBirth(1, without=KINDS).run()
+    assert outcome.kinds["Crashed"] == 1
+    assert not outcome.violations
+
+
 def test_every_kind_of_fault_strikes_within_the_seeds() -> None:
     drawn = [Simulation(seed).faults.kinds for seed in range(1, SEEDS)]
     assert set().union(*drawn) == set(KINDS)
