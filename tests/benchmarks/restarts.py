@@ -1,8 +1,8 @@
 """How long a killed actor is away, and whether restarts leak.
 
 Run `python -m tests.benchmarks.restarts`.  Kills (2,000 over 200 symbols by default) are timed from
-sending the deadly message to the successor's start-up, with a backoff of 1 ms; the soak restarts one
-symbol 10,000 times and compares threads and memory before and after.
+sending the deadly message to the successor's start-up, with a backoff of 1 ms; the soak restarts
+one symbol 10,000 times and compares threads and memory before and after.
 """
 
 import argparse
