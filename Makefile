@@ -10,8 +10,9 @@ UV ?= uv
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --no-header --no-emit-index-url
 ARGS ?=
+SEEDS ?= 200
 
-.PHONY: install run test lint lock
+.PHONY: install run test chaos lint lock
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -22,6 +23,10 @@ run: install
 
 test: $(TEST_READY) $(COMPILED)
 	@exec $(PYTHON) -m pytest $(ARGS)
+
+# The bot on one thread under faults, a run a seed; a failing one prints the line that reruns it.
+chaos: $(TEST_READY) $(COMPILED)
+	@exec $(PYTHON) -m tests.simulation.chaos --seeds $(SEEDS) $(ARGS)
 
 lint: $(TEST_READY)
 	$(VENV)/bin/ruff check .

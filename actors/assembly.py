@@ -131,16 +131,21 @@ class Assembly:
                 name=Room.PERSISTENCE.value,
                 actor_class=PersistenceActor,
                 arguments=(database, PersistenceMachine(epoch, self._leverage())),
+                hung_after_s=15.0,
+                shutdown_s=10.0,
             ),
             ChildSpec(
                 name=Room.RISK.value,
                 actor_class=RiskActor,
                 arguments=(self.risk, machines.take_risk),
+                hung_after_s=2.0,
             ),
             ChildSpec(
                 name=Room.EXECUTION.value,
                 actor_class=ExecutionActor,
                 arguments=(self.execution, machines.take_execution),
+                hung_after_s=30.0,
+                shutdown_s=15.0,
             ),
             ChildSpec(name=Room.FEED.value, actor_class=FeedActor, arguments=(symbols,)),
         )
@@ -150,6 +155,7 @@ class Assembly:
                 actor_class=SymbolActor,
                 arguments=(self.symbol_builder(symbol), machines.take_symbol),
                 symbol=symbol,
+                hung_after_s=self._config.HUNG_AFTER_S,
             )
             for symbol in symbols
         )

@@ -1,15 +1,19 @@
 """The composition root: one bot, from settings to a running tree of actors and back."""
 
 import asyncio
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from loguru import logger
 
 from actors.assembly import Assembly, Machines, budget_of, load_predictors
 from actors.control_api import ControlApi
+from actors.crash_files import CrashFiles
 from actors.directory import Directory
 from actors.edges.database import DatabaseManager
 from actors.edges.gateway import Gateway
+from actors.edges.lease import RENEW_S, Holder, Lease
+from actors.edges.service_notify import ServiceNotify
 from actors.edges.state_directory import StateDirectory, StateLock
 from actors.edges.strategy_loader import load_strategy_class
 from actors.edges.system_clock import SystemClock
@@ -17,20 +21,31 @@ from actors.edges.venue_choice import ChosenVenue, reach, release
 from actors.mailbox import Mailbox
 from actors.narration import Line, narrate_prepared
 from actors.runtime import Threads
+from actors.shutdown import LastResort, stop_in_order, within
 from actors.status import RejectedFrames, headline, snapshot
-from actors.supervisor import SupervisorActor, stop_in_order
+from actors.steering import Steering
+from actors.supervisor import SupervisorActor
 from actors.tracing import Tracer
 from actors.trading_actor import ActorContext
+from actors.watchdog import Watchdog, Watched
 from config import Config
+from config.settings import secret_names
 from core import messages as m
-from core.errors import ConfigurationError, SupervisorGaveUpError, UnavailableError
+from core.errors import SupervisorGaveUpError, UnavailableError
 from core.execution.bracket import ZERO
+from core.risk.machine import RiskMachine
 from core.routes import Room
 
 _TICK_S = 0.25
 _STATUS_EVERY_S = 10.0
 _READY_WITHIN_S = 30.0
-_STOP_WITHIN_S = 2.0  # each room; together well within the 10 s of a clean stop
+# Secrets, and what belongs to this place rather than to how it trades.
+_NOT_DESCRIBED = {
+    *secret_names(),
+    *("API_KEY_FILE", "API_SECRET_FILE", "I_UNDERSTAND_LIVE"),
+    *("STATE_DIR", "DB_FILE", "VENUE_URL"),
+}
+_STOP_WITHIN_S = 2.0  # of the gateway, the database
 
 log = logger.bind(module="__main__")
 
@@ -58,6 +73,11 @@ class MultiSymbolBot:
         self._supervisor_mailbox: Mailbox | None = None
         self._control: ControlApi | None = None
         self._rejected = RejectedFrames()
+        self._crash_files: CrashFiles | None = None
+        self._lease: Lease | None = None
+        self._notify: ServiceNotify | None = None
+        self._watchdog: Watchdog | None = None
+        self._last_resort: LastResort | None = None
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -98,9 +118,9 @@ class MultiSymbolBot:
         self.config.require_keys_and_consent()
         self.state.create()
         self._lock = self.state.lock()
-        self._control = ControlApi(
-            self.config, self.state, self.status, {"crash": self._crash, "stop": self._ask_stop}
-        )
+        self._notify = ServiceNotify()
+        steering = Steering(self.config, self._standing, self.stop)
+        self._control = ControlApi(self.config, self.state, self.status, steering.commands())
         await self._control.listen()  # an occupied port must not be found once orders are out
         strategy_class = load_strategy_class(self.config.STRATEGY)
         models = load_predictors(self.config, self.state)
@@ -114,15 +134,23 @@ class MultiSymbolBot:
         self._database = DatabaseManager(self.state.database, clock=clock.now)
         await asyncio.to_thread(self._database.initialize_database)
         await asyncio.to_thread(self._database.rehearse)
-        epoch = await asyncio.to_thread(self._database.begin_epoch, self.address.venue_id)
-        self._tracer = Tracer(self.state.traces, epoch)
-        self._directory = Directory(epoch=epoch, clock=clock, tracer=self._tracer)
+        self._lease = Lease(Holder.here(self.state.lock_file))
+        epoch = await asyncio.to_thread(
+            self._database.begin_epoch, self.address.venue_id, self._lease
+        )
+        self._tracer = Tracer(self.state.traces, epoch, days_max=self.config.TRACE_RETENTION_DAYS)
+        settings = self.config.model_dump(mode="json", exclude=_NOT_DESCRIBED)
+        self._crash_files = CrashFiles(self.state.crashes, settings)
+        self._directory = Directory(
+            epoch=epoch, clock=clock, tracer=self._tracer, crash_files=self._crash_files
+        )
         await self._connect(assembly, clock, models.lines)
         self._start_tree(assembly, epoch)
         await self._until_up()
         if self._stopping.is_set():
             return self._asked_to_stop()
         self._control.publish()
+        self._notify.ready(f"trading {len(self.symbols)} symbols on {self.config.VENUE}")
         log.info(f"control API on {self._control.url}, state in {self.state.root}")
         return True
 
@@ -152,29 +180,46 @@ class MultiSymbolBot:
     async def cleanup(self) -> None:
         """Stop in order: control, supervisor, symbols, feed, execution, risk, persistence, venue.
 
-        Positions keep their stops on the venue.  Safe to call after a failed `initialize`, and
-        while `run` is waiting: it returns.
+        Positions keep their stops on the venue.  What hangs is left behind after its limit.  Safe
+        to call after a failed `initialize`, and while `run` is waiting: it returns.
         """
         self._stopping.set()
+        if self._notify is not None:
+            self._notify.stopping()
+        if self._watchdog is not None:
+            self._watchdog.stop()
         if self._control is not None:
             await self._control.stop()
         if self._runtime is not None:
             self._runtime.stop()
         await asyncio.to_thread(self._stop_tree)
-        if self._gateway is not None:
-            await asyncio.to_thread(self._gateway.stop, _STOP_WITHIN_S)
-        if self._database is not None:
-            self._database.close()
-        if self._tracer is not None:
-            self._tracer.close()
-        if self.address is not None:
-            await asyncio.to_thread(release, self.address, self.state)
+        for what, limit_s, step in self._closings():
+            await asyncio.to_thread(within, limit_s, what, step)
         if self._lock is not None:
             self._lock.release()
         held = [symbol for symbol, position in self.symbol_positions.items() if position]
         if self._directory is not None:
             kept = f"; {', '.join(held)} keep their stops on the venue" if held else ""
             log.info(f"stopped{kept}")
+        if self._notify is not None:
+            self._notify.close()
+
+    def leave_by(self, last_resort: LastResort) -> None:
+        """Let the process end by force if the stop after giving up takes too long."""
+        self._last_resort = last_resort
+
+    def _closings(self) -> Iterator[tuple[str, float, Callable[[], object]]]:
+        """Yield what is to be closed after the actors, in order, each with its limit in s."""
+        if self._gateway is not None:
+            gateway = self._gateway
+            yield "the gateway", 2 * _STOP_WITHIN_S, lambda: gateway.stop(_STOP_WITHIN_S)
+        if self._database is not None:
+            yield "the database", 2 * _STOP_WITHIN_S, self._database.close
+        if self._tracer is not None:
+            yield "the trace", 6.0, self._tracer.close
+        if self.address is not None:
+            address = self.address
+            yield "the venue", 10.0, lambda: release(address, self.state)
 
     def status(self) -> dict[str, Any]:
         """Return the snapshot that `run.py status` shows."""
@@ -202,11 +247,18 @@ class MultiSymbolBot:
             clock=clock,
             post=self._post_from_gateway,
             tracer=self._tracer,
+            may_enter=self._lease.held if self._lease is not None else lambda: True,
         )
         self._directory.open(Room.GATEWAY.value, self._gateway)
         await asyncio.to_thread(self._gateway.start)
         prepared = await asyncio.to_thread(self._gateway.prepare, tuple(self.config.SYMBOLS))
         assembly.instruments.update(prepared.instruments)
+        if self._crash_files is not None:
+            self._crash_files.instruments = prepared.instruments
+        self._tracer.describe(
+            settings=self.config.model_dump(mode="json", exclude=_NOT_DESCRIBED),
+            instruments=prepared.instruments,
+        )
         told = (
             line
             for symbol, instrument in prepared.instruments.items()
@@ -244,7 +296,18 @@ class MultiSymbolBot:
             names = [n for room in timed for n in directory.names(room)]
             directory.send(m.Tick(), names, sender="timer", cause=None)
 
+        def renew() -> None:
+            directory.send(m.Tick(), [Room.PERSISTENCE.value], sender="timer", cause=None)
+
         self._runtime.every(_TICK_S, tick)
+        self._runtime.every(RENEW_S, renew)
+        notify = self._notify
+        self._watchdog = Watchdog(
+            self._supervisor.watched,
+            self._hung,
+            notify.alive if notify is not None else lambda _: None,
+        )
+        self._watchdog.start()
 
     async def _until_up(self) -> None:
         assert self._supervisor is not None
@@ -264,39 +327,30 @@ class MultiSymbolBot:
         """Let each room finish what is queued, upstream first; a hung one is left behind."""
         if self._supervisor is None:
             return
-        for name in stop_in_order(self._supervisor, _STOP_WITHIN_S):
-            log.warning(f"{name} did not stop within {_STOP_WITHIN_S:.0f} s")
+        for name in stop_in_order(self._supervisor):
+            log.warning(f"{name} did not stop in time and is left behind")
 
     def _give_up(self, why: str) -> None:
-        self.exit_reason = SupervisorGaveUpError(
-            f"the supervisor gave up: {why}. Fix: see the log; positions keep their stops."
-        )
+        if "Fix: " not in why:
+            why = f"{why}. Fix: see the log; positions keep their stops."
+        self.exit_reason = SupervisorGaveUpError(f"the supervisor gave up: {why}")
+        if self._last_resort is not None:
+            self._last_resort.arm(SupervisorGaveUpError.exit_code)
         self.stop()
+
+    def _hung(self, actor: Watched, stack: str) -> None:
+        if actor.name == Room.SUPERVISOR.value:
+            self._give_up(f"the supervisor hung at {stack}")
+            return
+        assert self._directory is not None
+        hung = m.Hung(name=actor.name, generation=actor.generation, stack=stack)
+        self._directory.post(hung, sender="watchdog", cause=None)
+
+    def _standing(self) -> tuple[Directory | None, SupervisorActor | None, RiskMachine | None]:
+        return self._directory, self._supervisor, self.machines.risk
 
     def _post_from_gateway(self, message: Any, cause: Any) -> None:
         assert self._directory is not None
         if isinstance(message, m.FrameRejected):
             self._rejected.note(message, self._directory.clock.wall_ns())
         self._directory.post(message, sender=Room.GATEWAY.value, cause=cause)
-
-    # ------------------------------------------------------------------ commands
-    def _crash(self, body: dict[str, Any]) -> dict[str, Any]:
-        if self.config.VENUE != "embedded":
-            raise ConfigurationError(
-                f"crash works on the embedded venue only, this bot trades on {self.config.VENUE}."
-                " Fix: try it with --config paper.yaml."
-            )
-        symbol = str(body.get("symbol", "")).upper()
-        if symbol not in self.config.SYMBOLS:
-            known = ", ".join(self.config.SYMBOLS)
-            raise ConfigurationError(
-                f"symbol must be one this bot trades ({known}), was {symbol!r}. Fix: choose one."
-            )
-        if self._directory is None:
-            raise UnavailableError("the bot is still starting. Fix: try again in some seconds.")
-        self._directory.post(m.CrashNow(symbol=symbol), sender="operator", cause=None)
-        return {"ok": True, "symbol": symbol}
-
-    def _ask_stop(self, _: dict[str, Any]) -> dict[str, Any]:
-        self._stopping.set()
-        return {"ok": True}

@@ -5,12 +5,15 @@ nobody reads becomes a dead letter with its reason.
 """
 
 import itertools
+import threading
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from actors.crash_files import CrashFiles
 from actors.mailbox import Envelope
 from actors.tracing import Tracer
-from core.clock import Moment
+from core.clock import NS_PER_MS, Moment
 from core.messages import PlaceOrder, Purpose
 from core.routes import GATEWAY_ROUTES, ROUTES, Room, address
 
@@ -41,12 +44,17 @@ class Inbox(Protocol):
 class Directory:
     """Delivers messages.  Safe to use from any thread."""
 
-    def __init__(self, *, epoch: int, clock: Clock, tracer: Tracer) -> None:
+    def __init__(
+        self, *, epoch: int, clock: Clock, tracer: Tracer, crash_files: CrashFiles | None = None
+    ) -> None:
         self.epoch = epoch
+        self.crash_files = crash_files
         self.clock = clock
         self.tracer = tracer
         self._ids = itertools.count(epoch * IDS_PER_EPOCH + 1)
         self._inboxes: dict[str, Inbox] = {}
+        self._dead: Counter[str] = Counter()
+        self._counting = threading.Lock()
 
     def open(self, name: str, inbox: Inbox) -> None:
         """Let `name` stand for this inbox from now on."""
@@ -61,6 +69,11 @@ class Directory:
         """Return how many messages wait for `name`; 0 where that cannot be told."""
         depth = getattr(self._inboxes.get(name), "depth", None)
         return depth() if depth else 0
+
+    def head_age_ms(self, name: str) -> float:
+        """Return how long the oldest message for `name` has waited, wall ms; 0 if none waits."""
+        age_ns = getattr(self._inboxes.get(name), "head_age_ns", None)
+        return round(age_ns(self.clock.wall_ns()) / NS_PER_MS, 3) if age_ns else 0.0
 
     def post(self, message: Any, *, sender: str, cause: Envelope | None) -> None:
         """Send a message to every room that its type is routed to."""
@@ -96,6 +109,15 @@ class Directory:
             else:
                 inbox.put(envelope)
 
+    def dead_letters(self) -> dict[str, int]:
+        """Return how many messages were never handled, by recipient, kind and reason."""
+        with self._counting:
+            return dict(self._dead)
+
     def bury(self, envelope: Envelope, reason: str) -> None:
         """Note an envelope that will not be handled."""
+        if reason != "conflated":  # those are as good as handled: a newer one says more
+            kind = type(envelope.message).__name__
+            with self._counting:
+                self._dead[f"{envelope.recipient} {kind}: {reason}"] += 1
         self.tracer.dead(envelope, self.clock.wall_ns(), reason)

@@ -35,4 +35,4 @@ class ExecutionActor(TradingActor):
 
     def handle(self, message: Any) -> Iterable[Any]:
         """Let the machine decide."""
-        return self.machine.handle(message, self.context.directory.clock.now())
+        return self.machine.handle(message, self.now())

@@ -23,9 +23,15 @@ class FeedActor(TradingActor):
         self.machine = FeedMachine(symbols)
 
     def start_up(self) -> Iterable[Any]:
-        """After a crash, say that events were missed: execution asks the venue what happened."""
+        """After a crash, say that events were missed: execution asks the venue what happened.
+
+        The market stream is told up as well: its own word may have come while nobody was here, and
+        risk would wait for it for ever.  If it is down, old candles and marks keep entries out.
+        """
         generation = self.context.generation
-        return (StreamUp(stream="private", connection=generation),) if generation > 1 else ()
+        if generation == 1:
+            return ()
+        return tuple(StreamUp(stream=s, connection=generation) for s in ("private", "market"))
 
     def handle(self, message: Any) -> Iterable[Any]:
         """Let the machine decide."""

@@ -68,6 +68,10 @@ def narrate(message: Any) -> Iterator[Line]:
             yield "DEBUG", "supervisor", f"{message.name} started"
         case m.ActorEvent(event="started"):
             yield "INFO", "supervisor", f"{message.name} restarted, generation {message.generation}"
+        case m.ActorEvent(event="revived"):
+            yield "WARNING", "supervisor", f"{message.name} revived {message.detail}"
+        case m.CorrelatedFailure():
+            yield "ERROR", "supervisor", message.reason
         case m.ActorEvent():
             yield "ERROR", "supervisor", f"{message.name} {message.event}: {message.detail}"
         case m.StorageFailed():

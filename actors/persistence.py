@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from actors.edges.database import DatabaseManager
+from actors.edges.lease import LeaseLostError
 from actors.trading_actor import ActorContext, TradingActor
 from core import messages as m
 from core.clock import NS_PER_S
@@ -23,8 +24,9 @@ class PersistenceActor(TradingActor):
     """The one writer.
 
     State:  the newest marks, for the positions table; whether the database takes writes.
-    In:     everything that is to be kept; FetchBook
-    Out:    IntentRecorded once its row is on disk; RecoveredBook; StorageFailed, StorageHealed
+    In:     everything that is to be kept; FetchBook; Tick, which renews the lease
+    Out:    IntentRecorded once its row is on disk; RecoveredBook; StorageFailed, StorageHealed;
+            LeaseLost when another process has taken over
     If it dies: its queue waits for the successor; no entry is sent without its journal row.
     """
 
@@ -35,7 +37,7 @@ class PersistenceActor(TradingActor):
     ) -> None:
         super().__init__(context)
         self._database = database
-        self._machine = machine
+        self.machine = machine
         self._held: list[Any] = []  # writes of a failed commit, made up for by the next
         self._failing = False
         self._told_wall_ns = 0
@@ -53,10 +55,14 @@ class PersistenceActor(TradingActor):
         if isinstance(batch[0], m.FetchBook):
             return (self._database.recover(),)
         now = self.context.directory.clock.now()
-        writes = [write for message in batch for write in self._machine.handle(message, now)]
+        if isinstance(batch[0], m.Tick):
+            batch = []  # nothing to keep: the commit renews the lease
+        writes = [write for message in batch for write in self.machine.handle(message, now)]
         self._held += writes
         try:
             self._write()
+        except LeaseLostError as error:
+            return (m.LeaseLost(reason=str(error)), m.StorageFailed(reason=str(error)))
         except UnavailableError as error:
             return self._lost(error, now.wall_ns)
         healed = (m.StorageHealed(),) if self._failing else ()

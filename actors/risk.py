@@ -34,4 +34,4 @@ class RiskActor(TradingActor):
 
     def handle(self, message: Any) -> Iterable[Any]:
         """Let the machine decide."""
-        return self.machine.handle(message, self.context.directory.clock.now())
+        return self.machine.handle(message, self.now())

@@ -1,7 +1,7 @@
 """The seam between actors and time: who runs them, and who wakes them later.
 
-`Threads` is the live one: pykka's threads and one timer thread.  A second runtime, all actors on
-one thread in seeded order under a virtual clock, fits behind the same three calls.
+`Threads` is the live one: pykka's threads and one timer thread.  `Stepped` (`actors/stepped.py`)
+runs the same actors on one thread, in seeded order under a virtual clock, behind the same calls.
 """
 
 import heapq
@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import pykka
 from loguru import logger
 
 
 class Runtime(Protocol):
     """Starts actors and keeps appointments."""
 
-    def spawn(self, start: Callable[[], Any]) -> None:
+    def spawn(self, actor_class: type[pykka.ThreadingActor], *arguments: Any, **named: Any) -> None:
         """Bring an actor to life; raises what its constructor or thread start raises."""
         ...
 
@@ -44,9 +45,9 @@ class Threads:
         self._thread = threading.Thread(target=self._run, name="timers", daemon=True)
         self._thread.start()
 
-    def spawn(self, start: Callable[[], Any]) -> None:
+    def spawn(self, actor_class: type[pykka.ThreadingActor], *arguments: Any, **named: Any) -> None:
         """Start a pykka actor on a thread of its own."""
-        start()
+        actor_class.start(*arguments, **named)
 
     def later(self, delay_s: float, action: Callable[[], None]) -> None:
         """Call `action` once, after `delay_s` wall seconds."""

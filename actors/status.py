@@ -6,8 +6,9 @@ from typing import Any
 
 from loguru import logger
 
+from actors.children import describe
 from actors.directory import Directory
-from actors.supervisor import SupervisorActor, describe
+from actors.supervisor import SupervisorActor
 from core.clock import NS_PER_DAY, NS_PER_S
 from core.messages import FrameRejected, PositionChanged
 from core.risk.machine import RiskMachine
@@ -63,6 +64,8 @@ def snapshot(
         "positions": [],
         "symbols": {},
         "actors": actors,
+        "zombies": supervisor.zombies,
+        "dead_letters": directory.dead_letters(),
         "messages": {
             "sent": directory.tracer.sent_count,
             "ended": directory.tracer.ended_count,

@@ -1,70 +1,40 @@
 """Starts the rooms in order, watches them, and puts successors in the place of the dead."""
 
 import random
-import time
-from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
-from actors.directory import Directory
+import pykka
+
+from actors.children import ALIVE, Budget, Child, ChildSpec
 from actors.mailbox import Envelope, Mailbox
 from actors.runtime import Runtime
 from actors.trading_actor import ActorContext, TradingActor, in_one_line
+from actors.watchdog import Slot, Watched
 from core import messages as m
 from core.clock import NS_PER_S
+from core.routes import Room
 
-_ALIVE = ("starting", "up")
 _DOUBLINGS_MAX = 64
+_SUPERVISOR_HUNG_AFTER_S = 10.0
 
+# Many symbols quarantined within a minute have a cause in common.  One alone has none, even if it
+# is a third of all symbols.
+CORRELATED_WITHIN_S = 60.0
+CORRELATED_SYMBOLS = 3
+CORRELATED_PART = 0.3
+_CORRELATED_MIN = 2
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChildSpec:
-    """One child: its name, its class, what its constructor gets after the context.
-
-    `symbol` is set for SymbolActors, which are restarted one for one; the others stand in a row and
-    a restart takes the later ones along (rest for one), because they build on the earlier.
-    """
-
-    name: str
-    actor_class: type[TradingActor]
-    arguments: tuple[Any, ...] = ()
-    symbol: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """How often a child may be restarted, and how long to wait before; wall seconds."""
-
-    restarts_max: int
-    period_s: float
-    backoff_min_s: float
-    backoff_max_s: float
-    reset_after_s: float
-
-
-@dataclass(slots=True)
-class Child:
-    """What the supervisor knows of a child.  Read by the status command from other threads."""
-
-    spec: ChildSpec
-    state: str = "down"  # down, starting, up, backoff, quarantined, failed
-    generation: int = 0
-    restarts: int = 0  # one for each crash
-    mailbox: Mailbox | None = None
-    crashes_ns: deque[int] = field(default_factory=deque)  # wall stamps within the period
-    up_ns: int = 0  # when it last came up, wall
-    backoffs: int = 0  # in a row, without a healthy time between
-    last_error: str = ""
+ZOMBIES_MAX = 5  # threads cannot be killed; past this only a new process is a cure
 
 
 class SupervisorActor(TradingActor):
     """Keeps the tree alive.
 
-    State:  generation, state and recent crashes of every child.
-    In:     Ready, Crashed, Restart
-    Out:    ActorStarted, Resync, SymbolQuarantined, Restart, ActorEvent
+    State:  generation, state and recent crashes of every child; the zombies of hung ones.
+    In:     Ready, Crashed, Hung, Restart, Revive, LeaseLost
+    Out:    ActorStarted, Resync, SymbolQuarantined, CorrelatedFailure and its end, Restart,
+            ActorEvent
     If it dies: the process ends with 70; the venue keeps every stop, the next start reconciles.
     """
 
@@ -87,6 +57,8 @@ class SupervisorActor(TradingActor):
         self._give_up = give_up
         self._random = random.Random(seed)  # noqa: S311 - jitter, not cryptography
         self._stopping = False
+        self._zombies: list[Slot] = []
+        self._quarantined_ns: dict[str, int] = {}  # wall, by name
         publish(self)
 
     def retire(self) -> None:
@@ -111,8 +83,15 @@ class SupervisorActor(TradingActor):
                 return self._ready(message)
             case m.Crashed():
                 return self._crashed(message)
+            case m.Hung():
+                return self._hung(message)
             case m.Restart():
                 return self._restart(message)
+            case m.Revive():
+                return self._revive(message)
+            case m.LeaseLost():
+                self._give_up(message.reason)
+                return ()
             case _:
                 raise TypeError(message)
 
@@ -142,7 +121,7 @@ class SupervisorActor(TradingActor):
                 continue
             if child.state == "down":
                 out += self._start(name)
-            elif child.state in _ALIVE:
+            elif child.state in ALIVE:
                 out.append(m.ActorStarted(name=name, symbol=symbol, generation=child.generation))
                 out.append(m.Resync(symbol=symbol, reason="rooms restarted"))
             elif child.state == "quarantined":
@@ -151,37 +130,61 @@ class SupervisorActor(TradingActor):
 
     def _start(self, name: str) -> list[Any]:
         child, directory = self.children[name], self.context.directory
-        child.generation += 1
+        child.generation = child.generation or 1
+        self._announce(child)
         child.state = "starting"
+        child.slot = Slot()
         if child.mailbox is None or not child.spec.actor_class.keeps_queue:
-            child.mailbox = Mailbox(name, directory.bury)
+            child.mailbox = self._new_mailbox(child)
             directory.open(name, child.mailbox)
         child.mailbox.hand_over()
         context = ActorContext(
-            name=name, generation=child.generation, mailbox=child.mailbox, directory=directory
+            name=name,
+            generation=child.generation,
+            mailbox=child.mailbox,
+            directory=directory,
+            slot=child.slot,
         )
-        # Fence first: from here on whatever an older generation still says is refused.
-        if child.spec.symbol:
-            started = m.ActorStarted(
-                name=name, symbol=child.spec.symbol, generation=child.generation
-            )
-            self.emit((started,), self.context.mailbox.current)
         try:
-            self._runtime.spawn(
-                partial(child.spec.actor_class.start, context, *child.spec.arguments)
-            )
+            self._runtime.spawn(child.spec.actor_class, context, *child.spec.arguments)
         except BaseException as error:  # noqa: BLE001 - also `can't start new thread`
             if not child.spec.actor_class.keeps_queue:
                 child.mailbox.close(f"{name} did not start")
+            _strike_unborn(child.mailbox)
             crash = m.Crashed(name=name, generation=child.generation, error=in_one_line(error))
             return list(self._crashed(crash))
         return [self._event(child, "started", "")]
 
+    def _new_mailbox(self, child: Child) -> Mailbox:
+        name, bury = child.spec.name, self.context.directory.bury
+        if child.spec.actor_class.keeps_queue:
+            return Mailbox(name, bury, money_max=None)
+        return Mailbox(name, bury)
+
+    def _fence(self, child: Child) -> None:
+        """End a generation at once: whatever it still says is refused from here on."""
+        child.generation += 1
+        self._announce(child)
+
+    def _announce(self, child: Child) -> None:
+        """Say which generation of a symbol counts; rooms that came back do not know it."""
+        if child.spec.symbol:
+            current = m.ActorStarted(
+                name=child.spec.name, symbol=child.spec.symbol, generation=child.generation
+            )
+            self.emit((current,), self.context.mailbox.current)
+
     def _crashed(self, crash: m.Crashed) -> Iterable[Any]:
         child = self.children[crash.name]
-        if crash.generation != child.generation or child.state not in _ALIVE:
+        if crash.generation != child.generation or child.state not in ALIVE:
             return ()  # a late word of an older generation
-        child.last_error = crash.error
+        return self._failed(child, crash.error, "crashed")
+
+    def _failed(self, child: Child, error: str, event: str) -> Iterable[Any]:
+        """Fence, count, and appoint the successor; past the budget there is none."""
+        died = child.generation
+        self._fence(child)
+        child.last_error = error
         child.restarts += 1
         now_ns = self.context.directory.clock.wall_ns()
         period_ns = int(self._budget.period_s * NS_PER_S)
@@ -189,27 +192,99 @@ class SupervisorActor(TradingActor):
             child.crashes_ns.popleft()
         child.crashes_ns.append(now_ns)
         if len(child.crashes_ns) > self._budget.restarts_max:
-            return self._past_budget(child)
+            return self._past_budget(child, now_ns)
         delay_s = self._backoff_s(child, now_ns)
         child.state = "backoff"
-        later = m.Restart(name=crash.name, generation=child.generation)
+        later = m.Restart(name=child.spec.name, generation=child.generation)
         cause = self.context.mailbox.current
         self._runtime.later(delay_s, lambda: self.emit((later,), cause))
-        detail = f"{crash.error}; restart {child.restarts} in {delay_s:.2f} s"
-        return [self._event(child, "crashed", detail)]
+        detail = f"{error}; restart {child.restarts} in {delay_s:.2f} s"
+        return [self._event(child, event, detail, died)]
 
-    def _past_budget(self, child: Child) -> Iterable[Any]:
+    def _hung(self, hung: m.Hung) -> Iterable[Any]:
+        """Condemn the actor: nobody hears it any more, and a successor takes its place.
+
+        Its thread cannot be killed.  What it had in hand is over; only a room whose queue outlives
+        it hands that on too, for it exists nowhere else and may be done twice.
+        """
+        child, directory = self.children[hung.name], self.context.directory
+        if hung.generation != child.generation or child.state not in ALIVE:
+            return ()
+        slot, mailbox = child.slot, child.mailbox
+        assert mailbox is not None, "what is alive has a mailbox"
+        in_hand = slot.condemn()
+        if child.spec.actor_class.keeps_queue:
+            child.mailbox = self._new_mailbox(child)
+            mailbox.move_to(child.mailbox, in_hand)
+            directory.open(hung.name, child.mailbox)
+        else:
+            mailbox.close(f"{hung.name} hung")
+            now_ns = directory.clock.wall_ns()
+            for envelope in in_hand:
+                if isinstance(envelope, Envelope):
+                    directory.tracer.handled(envelope, now_ns, now_ns, "hung")
+        if directory.crash_files is not None:  # without its state: a thread still works on that
+            directory.crash_files.save(
+                name=hung.name,
+                generation=hung.generation,
+                error=f"hung at {hung.stack}",
+                at_wall_ns=directory.clock.wall_ns(),
+                now=directory.clock.now(),
+                messages=[envelope.message for envelope in in_hand],
+            )
+        if slot.ref is not None:
+            pykka.ActorRegistry.unregister(slot.ref)
+        self._zombies = [old for old in self._zombies if old.lingers()] + [slot]
+        if self.zombies > ZOMBIES_MAX:
+            self._give_up(f"{self.zombies} threads hang; the newest is {hung.name}: {hung.stack}")
+        return self._failed(child, f"stands at {hung.stack}", "hung")
+
+    @property
+    def zombies(self) -> int:
+        """Return how many threads of condemned actors have not ended."""
+        return sum(slot.lingers() for slot in self._zombies)
+
+    def _past_budget(self, child: Child, now_ns: int) -> Iterable[Any]:
         limit = f"more than {self._budget.restarts_max} crashes in {self._budget.period_s:.0f} s"
         if not child.spec.symbol:
             child.state = "failed"
             self._give_up(f"{child.spec.name}: {limit}; last error: {child.last_error}")
             return [self._event(child, "gave up", limit)]
         child.state = "quarantined"
+        self._quarantined_ns[child.spec.name] = now_ns
         reason = f"{limit}; last error: {child.last_error}"
         return [
             m.SymbolQuarantined(symbol=child.spec.symbol, reason=reason),
             self._event(child, "quarantined", reason),
+            *self._correlated(now_ns),
         ]
+
+    def _correlated(self, now_ns: int) -> list[Any]:
+        """Say so if too many symbols were quarantined within a minute to be a coincidence."""
+        since_ns = now_ns - int(CORRELATED_WITHIN_S * NS_PER_S)
+        recent = [name for name, at_ns in self._quarantined_ns.items() if at_ns >= since_ns]
+        symbols = sum(1 for child in self.children.values() if child.spec.symbol)
+        many = len(recent) >= max(_CORRELATED_MIN, CORRELATED_PART * symbols)
+        if not (many or len(recent) >= CORRELATED_SYMBOLS):
+            return []
+        names = ", ".join(self.children[name].spec.symbol for name in recent)
+        within = f"within {CORRELATED_WITHIN_S:.0f} s"
+        reason = f"{len(recent)} of {symbols} symbols quarantined {within} ({names})"
+        return [m.CorrelatedFailure(reason=f"{reason}; cleared by reviving all of them")]
+
+    def _revive(self, revive: m.Revive) -> Iterable[Any]:
+        """Start a quarantined symbol anew, as if it had never failed; a person has said so."""
+        name = f"{Room.SYMBOL.value}/{revive.symbol}"
+        child = self.children[name]
+        out: list[Any] = []
+        if child.state == "quarantined":
+            del self._quarantined_ns[name]
+            child.crashes_ns.clear()
+            child.backoffs = 0
+            out = [self._event(child, "revived", "by the operator"), *self._start(name)]
+        if not self._quarantined_ns:
+            out.append(m.CorrelatedFailureCleared(reason=f"{revive.symbol} revived, none is left"))
+        return out
 
     def _backoff_s(self, child: Child, now_ns: int) -> float:
         """Double with every crash; a fifth of jitter, so that none march in step.
@@ -241,58 +316,59 @@ class SupervisorActor(TradingActor):
         """Retire the rooms that build on a dead one; `_ready` starts them again in turn."""
         for later in reversed(self._row[position + 1 :]):
             child = self.children[later]
+            if child.state in ALIVE:
+                self._fence(child)
             child.state = "down"  # whatever it still says is late
             if child.mailbox is not None:
                 child.mailbox.close(f"{self._row[position]} restarted")
                 child.mailbox = None
 
-    def _event(self, child: Child, event: str, detail: str) -> m.ActorEvent:
+    def _event(
+        self, child: Child, event: str, detail: str, generation: int | None = None
+    ) -> m.ActorEvent:
         return m.ActorEvent(
             name=child.spec.name,
-            generation=child.generation,
+            generation=child.generation if generation is None else generation,
             event=event,
             detail=detail,
             at_ns=self.context.directory.clock.now().venue_ns,
         )
 
-
-def describe(children: Iterable[Child], directory: Directory) -> list[dict[str, Any]]:
-    """Return one row a child for the status command."""
-    return [
-        {
-            "name": child.spec.name,
-            "state": child.state,
-            "generation": child.generation,
-            "restarts": child.restarts,
-            "mailbox": directory.depth(child.spec.name),
-            "last_error": child.last_error,
-        }
-        for child in list(children)
-    ]
-
-
-def stop_in_order(supervisor: SupervisorActor, within_s: float) -> list[str]:
-    """Stop the supervisor, then all symbols, then the row from its end; return who did not stop.
-
-    Each step waits at most `within_s` wall seconds for what is queued to be handled.  The
-    supervisor goes first, so that nobody is brought back; what nobody reads ends as dead letters.
-    """
-    supervisor.retire()
-    stopped = supervisor.context.mailbox.reader_gone.wait(within_s)
-    late = [] if stopped else [supervisor.context.name]
-    children = list(supervisor.children.values())
-    symbols = [child for child in children if child.spec.symbol]
-    row = [[child] for child in reversed(children) if not child.spec.symbol]
-    for step in (symbols, *row):
-        for child in step:
-            if child.mailbox is not None and child.state in _ALIVE:
-                child.mailbox.finish()
-        deadline = time.monotonic() + within_s
-        for child in step:
-            if child.mailbox is None:
+    def watched(self) -> list[Watched]:
+        """Return all that is alive, this actor included, as the watchdog wants it."""
+        context = self.context
+        found = [
+            Watched(
+                name=context.name,
+                generation=context.generation,
+                slot=context.slot,
+                patience_s=_SUPERVISOR_HUNG_AFTER_S,
+                starting=False,
+                queued=context.mailbox.depth(),
+                critical=True,
+            )
+        ]
+        for child in list(self.children.values()):
+            spec, mailbox, state = child.spec, child.mailbox, child.state
+            if state not in ALIVE or mailbox is None:
                 continue
-            patience_s = max(0.0, deadline - time.monotonic())
-            if child.state in _ALIVE and not child.mailbox.reader_gone.wait(patience_s):
-                late.append(child.spec.name)
-            child.mailbox.close("stopped")
-    return late
+            starting = state == "starting"
+            found.append(
+                Watched(
+                    name=spec.name,
+                    generation=child.generation,
+                    slot=child.slot,
+                    patience_s=spec.ready_within_s if starting else spec.hung_after_s,
+                    starting=starting,
+                    queued=mailbox.depth(),
+                    critical=not spec.symbol,
+                )
+            )
+        return found
+
+
+def _strike_unborn(mailbox: Mailbox) -> None:
+    """Take an actor whose thread did not start out of pykka's registry, where it seems alive."""
+    for ref in pykka.ActorRegistry.get_all():
+        if ref.actor_inbox is mailbox:
+            pykka.ActorRegistry.unregister(ref)

@@ -281,12 +281,8 @@ class Config(BaseSettings):
     RESTART_PERIOD_S: Real = setting(60.0, "Window in which restarts are counted, s.", gt=0)
     BACKOFF_MIN_S: Real = setting(0.2, "First delay before a restart, doubling, s.", ge=0)
     BACKOFF_MAX_S: Real = setting(30.0, "Longest delay before a restart, s.", ge=0)
-    BACKOFF_RESET_S: Real = setting(
-        120.0, "Healthy time after which the delay restarts, s.", gt=0, pending=True
-    )
-    HUNG_AFTER_S: Real = setting(
-        5.0, "A symbol busy with one message this long is hung, s.", gt=0, pending=True
-    )
+    BACKOFF_RESET_S: Real = setting(120.0, "Healthy time after which the delay restarts, s.", gt=0)
+    HUNG_AFTER_S: Real = setting(5.0, "A symbol busy with one message this long is hung, s.", gt=0)
 
     # --- files -------------------------------------------------------------------------------
     STATE_DIR: Text = setting("", "Folder of all state; the folder of DB_FILE when empty.")
@@ -298,7 +294,7 @@ class Config(BaseSettings):
     )
     LOG_RETENTION_DAYS: Whole = setting(14, "Days that log files are kept.", ge=1)
     TRACE_RETENTION_DAYS: Whole = setting(
-        7, "Days that message traces are kept.", ge=1, pending=True
+        7, "Days that message traces are kept, if they fit in 160 files of 16 MB.", ge=1
     )
     RETENTION_DAYS: Whole = setting(
         1825, "Days that order and audit records are kept.", ge=1, pending=True

@@ -654,6 +654,7 @@ class RecoveredBook:
     positions: tuple[tuple[str, Decimal], ...]
     entry_prices: tuple[tuple[str, Decimal], ...]
     last_trade_ids: tuple[tuple[str, int], ...]
+    known_trades: tuple[tuple[str, tuple[int, ...]], ...] = ()  # the latest ids, ascending
     day: DayLedger | None
     state: StateChanged | None
     peak_equity: Decimal
@@ -692,6 +693,15 @@ class Crashed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hung:
+    """An actor makes no progress.  Watchdog -> supervisor."""
+
+    name: str
+    generation: int
+    stack: str  # where its thread stands, innermost call first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Restart:
     """Start the successor now, unless the state changed meanwhile.  Supervisor -> itself, later."""
 
@@ -708,10 +718,39 @@ class SymbolQuarantined:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CrashNow:
-    """Embedded venue only: raise in the handler, to show and test isolation."""
+class Revive:
+    """Start a quarantined symbol again.  A person -> supervisor."""
 
     symbol: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrelatedFailure:
+    """Many symbols failed at once: whatever the cause, nothing opens until a person says so."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrelatedFailureCleared:
+    """A person has revived every quarantined symbol.  Supervisor -> risk."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseLost:
+    """Another process owns the account's database now: this one has to stop."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrashNow:
+    """Embedded venue only: raise in the handler (or never return), to show and test isolation."""
+
+    symbol: str
+    hang: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -720,6 +759,6 @@ class ActorEvent:
 
     name: str
     generation: int
-    event: str  # started, crashed, restarted, quarantined, stopped
+    event: str  # started, crashed, hung, quarantined, revived, ...
     detail: str
     at_ns: int = field(default=0)

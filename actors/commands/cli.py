@@ -205,6 +205,93 @@ def crash(
     return crash_symbol(_settings(config), symbol, hang=hang)
 
 
+@app.command(epilog="Example: python run.py trace BTCUSDT:1870000001 --format mermaid")
+def trace(
+    asked: Annotated[
+        str, typer.Argument(metavar="ID", help="Message, trace, client order or venue order id.")
+    ],
+    config: ConfigFile = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="text|mermaid", help="How to draw it.")
+    ] = "text",
+    as_json: AsJson = False,
+) -> int:
+    """Show what followed from what, from kline frame to fill, with the times of each hop."""
+    if form not in ("text", "mermaid"):
+        raise UsageError(f"--format must be text or mermaid, was {form!r:.40}. Fix: use one.")
+    from actors.commands.trace import show_trace
+
+    return show_trace(_settings(config), asked, form=form, as_json=as_json)
+
+
+@app.command(epilog="Example: python run.py explain BTCUSDT@2026-07-01T12:30")
+def explain(
+    asked: Annotated[
+        str,
+        typer.Argument(
+            metavar="ORDER_ID|SYMBOL@TIME",
+            help="Client id, venue order id, or a symbol at a UTC time of the venue, now or last.",
+        ),
+    ],
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> int:
+    """Tell why it traded, or why it did not: every rule with its number and limit."""
+    from actors.commands.explain import show_explanation
+
+    return show_explanation(_settings(config), asked, as_json=as_json)
+
+
+@app.command(epilog="Example: python run.py replay --from 2026-07-01T12:00 --to 2026-07-01T13:00")
+def replay(
+    config: ConfigFile = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--from", metavar="T", help="Venue time, UTC, inclusive. [all recorded]"),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="T", help="Venue time, UTC, exclusive.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Re-run what was recorded; --config FILE: under those settings, with a diff of decisions."""
+    from actors.commands.moments import venue_ns
+    from actors.commands.replay import replay as run_replay
+
+    settings = _settings(config)
+    return run_replay(
+        settings,
+        None if config is None else settings,
+        from_ns=0 if since is None else venue_ns(since, "--from"),
+        to_ns=sys.maxsize if until is None else venue_ns(until, "--to"),
+        as_json=as_json,
+    )
+
+
+@app.command(epilog="Example: python run.py revive BTCUSDT")
+def revive(symbol: SymbolName, config: ConfigFile = None) -> int:
+    """Start a quarantined symbol again; its crashes so far are forgotten."""
+    from actors.commands.control import revive_symbol
+
+    return revive_symbol(_settings(config), symbol)
+
+
+@app.command(
+    "replay-crash", epilog="Example: python run.py replay-crash state/crashes/crash-1.json"
+)
+def replay_crash(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="One of the folder crashes/.")],
+    debugger: Annotated[
+        bool, typer.Option("--debugger", help="Open pdb where it was raised.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Re-run the message that killed an actor on the state it met; 0 if it fails the same way."""
+    from actors.commands.replay_crash import replay_crash as run_again
+
+    return run_again(file, debugger=debugger, as_json=as_json)
+
+
 def main(arguments: list[str]) -> int:
     """Run one command and return the process's exit code."""
     debug = "--debug" in arguments

@@ -1,4 +1,4 @@
-"""`status` and `crash`: talk to the bot that runs on the state directory."""
+"""`status`, `crash` and `revive`: talk to the bot that runs on the state directory."""
 
 import json
 import sys
@@ -30,6 +30,15 @@ def crash_symbol(config: Config, symbol: str, *, hang: bool = False) -> int:
     """Make a symbol's actor raise, or hang, on the embedded venue."""
     ControlClient(StateDirectory.of(config)).command("crash", symbol=symbol.upper(), hang=hang)
     print(f"{symbol.upper()}: told to {'hang' if hang else 'crash'}")  # noqa: T201
+    return 0
+
+
+def revive_symbol(config: Config, symbol: str) -> int:
+    """Start a quarantined symbol again."""
+    client = ControlClient(StateDirectory.of(config))
+    answer = client.command("revive", symbol=symbol.upper())
+    left = ", ".join(answer.get("quarantined", ())) or "none"
+    print(f"{symbol.upper()}: told to start again; still quarantined: {left}")  # noqa: T201
     return 0
 
 

@@ -9,8 +9,12 @@ from loguru import logger
 from actors.bot import MultiSymbolBot
 from actors.edges.log import setup_log
 from actors.edges.state_directory import StateDirectory
+from actors.shutdown import LastResort
 from config import Config
 from config.settings import secret_names
+from core.errors import SupervisorGaveUpError
+
+_INTERRUPTED = 130
 
 
 def run_bot(config: Config, duration_s: float | None) -> int:
@@ -35,13 +39,26 @@ def run_bot(config: Config, duration_s: float | None) -> int:
 
 async def _live(bot: MultiSymbolBot, duration_s: float | None) -> int:
     loop = asyncio.get_running_loop()
+    asked = False
+
+    def stop() -> None:
+        """Stop in good order; asked a second time, leave at once."""
+        nonlocal asked
+        if asked:
+            os._exit(_INTERRUPTED)
+        asked = True
+        bot.stop()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, bot.stop)
+        loop.add_signal_handler(number, stop)
+    last_resort = LastResort()
+    bot.leave_by(last_resort)
     try:
         if await bot.initialize():
             if duration_s is not None:
                 loop.call_later(duration_s, bot.stop)
             await bot.run()
     finally:
+        last_resort.arm(SupervisorGaveUpError.exit_code)
         await bot.cleanup()
     return 0

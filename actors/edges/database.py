@@ -10,6 +10,7 @@ peewee's error.
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ import peewee
 from peewee import Database, DateTimeField, DoubleField, Model
 
 from actors.edges.connection import Connection
+from actors.edges.lease import Lease
 from actors.edges.recovery import read_book
 from actors.edges.tables import (
     AccountRow,
@@ -32,7 +34,12 @@ from actors.edges.tables import (
     statement,
 )
 from core.clock import Moment
-from core.errors import ConfigurationError, SelfCheckError, TradingError
+from core.errors import (
+    ConfigurationError,
+    SelfCheckError,
+    TradingError,
+    UnavailableError,
+)
 from core.messages import RecoveredBook
 from core.persistence.facts import statuses_beyond
 from core.persistence.rows import Operation, Value, Write, utc_text
@@ -64,6 +71,7 @@ class DatabaseManager:
         self._connection = Connection(db_file, read_only=read_only)
         self._clock = clock
         self._statements: dict[object, str] = {}
+        self._lease: Lease | None = None
 
     # ------------------------------------------------------------ life
     def initialize_database(self) -> None:
@@ -76,14 +84,23 @@ class DatabaseManager:
             pass
 
     def close(self) -> None:
-        """Move the write-ahead log into the file and close; harmless when closed already."""
+        """Let go of the lease, move the write-ahead log into the file and close.
+
+        Harmless when closed already.
+        """
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            with suppress(UnavailableError), self._connection.session() as database:
+                lease.release(database)
         self._connection.close()
 
-    def begin_epoch(self, venue_id: str) -> int:
+    def begin_epoch(self, venue_id: str, lease: Lease | None = None) -> int:
         """Number this start of the bot, from 1, and bind the database to the venue's ledger.
 
-        `venue_id` names the ledger; the first one stays.  Raises ConfigurationError when the
-        database belongs to another: its journal would be read against the wrong account.
+        `venue_id` names the ledger; the first one stays.  With a `lease` the database is this
+        process's alone: from now on every `apply` proves it.  Raises ConfigurationError when the
+        database belongs to another ledger (its journal would be read against the wrong account),
+        UnavailableError when another bot is at work on it.
         """
         with self._connection.session() as database:
             state = self.get_bot_state()
@@ -105,6 +122,10 @@ class DatabaseManager:
                 ),
             )
             self.update_bot_state({"venue_identity": venue_id, "epoch": epoch})
+            if lease is not None:
+                lease.take(database, epoch, self._connection.where)
+        self._lease = lease
+        self._committed()
         return epoch
 
     def rehearse(self) -> None:
@@ -142,8 +163,11 @@ class DatabaseManager:
         """Commit all writes in one durable transaction, or none of them.
 
         Raises UnavailableError when the storage fails; handing in the same writes again is safe.
+        Raises LeaseLostError when another process has taken the database over.
         """
         with self._connection.session() as database:
+            if self._lease is not None:
+                self._lease.prove(database)
             for write in writes:
                 match write.table:
                     case "orders":
@@ -154,6 +178,11 @@ class DatabaseManager:
                         self.snapshot_account(dict(write.values))
                     case _:
                         self._write(database, write)
+        self._committed()
+
+    def _committed(self) -> None:
+        if self._lease is not None:
+            self._lease.committed()
 
     def store_order(self, order_data: Mapping[str, Any]) -> None:
         """Store an order by its `order_id`; its row follows its life and never goes back in it.

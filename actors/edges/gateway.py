@@ -11,7 +11,7 @@ start and the first one heard.  Only prices are not held: the history brings the
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Final, Protocol, TypeVar
 
@@ -54,7 +54,8 @@ class Gateway:
     """Talks to the venue for the actors.
 
     `address` is `http://127.0.0.1:PORT` of the embedded venue and ignored for the others, whose
-    addresses are the library's own.  `clock` is kept on the venue's time from here.
+    addresses are the library's own.  `clock` is kept on the venue's time from here.  `may_enter` is
+    asked right before an entry is sent, and by nobody else: what protects is sent in any case.
     """
 
     def __init__(
@@ -65,12 +66,14 @@ class Gateway:
         clock: SystemClock,
         post: PostOffice,
         tracer: HandlingTrace,
+        may_enter: Callable[[], bool] = lambda: True,
     ) -> None:
         self._config = config
         self._address = address if config.VENUE == "embedded" else ""
         self._clock = clock
         self._post = post
         self._tracer = tracer
+        self._may_enter = may_enter
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._started: Future[None] = Future()
@@ -208,7 +211,10 @@ class Gateway:
     async def _handle(self, envelope: Envelope) -> None:
         taken_ns, outcome = self._clock.wall_ns(), "ok"
         try:
-            answer = await self._link.answer(envelope.message)
+            if _is_entry(envelope.message) and not self._may_enter():
+                answer: Any = _unsent(envelope.message)
+            else:
+                answer = await self._link.answer(envelope.message)
         except asyncio.CancelledError:  # only on the way down; whoever asked is told so
             outcome = "CancelledError"
             answer = _unanswered(envelope.message, "the gateway stopped while this was under way")
@@ -218,6 +224,22 @@ class Gateway:
         if answer is not None:
             self._post(answer, cause=envelope)
         self._tracer.handled(envelope, taken_ns, self._clock.wall_ns(), outcome)
+
+
+def _is_entry(message: Any) -> bool:
+    return isinstance(message, m.PlaceOrder) and message.purpose is Purpose.ENTRY
+
+
+def _unsent(order: m.PlaceOrder) -> m.OrderFailed:
+    """Build the answer of an entry that a process which may be superseded must not send."""
+    return m.OrderFailed(
+        client_id=order.client_id,
+        symbol=order.symbol,
+        purpose=order.purpose,
+        failure=Failure.NOT_SENT,
+        code=0,
+        detail="the lease on the database has run out: another bot may be at work",
+    )
 
 
 def _unanswered(message: Any, reason: str) -> Any:

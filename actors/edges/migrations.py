@@ -214,7 +214,19 @@ CREATE TABLE day_ledger (
     "INSERT INTO schema_version (version) VALUES (1)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_SPECIFIED, _JOURNAL_AND_BOOKS)
+_LEASE = (
+    """
+CREATE TABLE lease (
+    id INTEGER PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    host TEXT NOT NULL,
+    lock_file TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    beat_wall_ns {big} NOT NULL
+)""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_SPECIFIED, _JOURNAL_AND_BOOKS, _LEASE)
 VERSION = len(MIGRATIONS)
 
 

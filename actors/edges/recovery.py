@@ -6,6 +6,7 @@ import peewee
 from peewee import Database
 
 from actors.edges.tables import BotState, DayRow, Epoch, FillRow, IntentRow
+from core.execution.holdings import TRADES_KNOWN
 from core.execution.order_life import ENDED
 from core.messages import DayLedger, Intent, Purpose, RecoveredBook, Side, StateChanged
 from core.persistence.book import BookedFill, NetPosition, net_positions
@@ -32,10 +33,27 @@ def read_book(database: Database) -> RecoveredBook:
         last_trade_ids=tuple(
             (symbol, int(number)) for symbol, number in last_ids.execute(database)
         ),
+        known_trades=_known_trades(database),
         day=_day(database),
         state=_state(database),
         peak_equity=max((Decimal(peak) for _, peak in epochs), default=Decimal(0)),
     )
+
+
+def _known_trades(database: Database) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Return the latest trade ids of each symbol, ascending."""
+    symbols = FillRow.select(FillRow.symbol).distinct().order_by(FillRow.symbol).tuples()
+    known = []
+    for (symbol,) in symbols.execute(database):
+        latest = (
+            FillRow.select(FillRow.trade_id)
+            .where(FillRow.symbol == symbol)
+            .order_by(FillRow.trade_id.desc())
+            .limit(TRADES_KNOWN)
+        )
+        ids = [int(number) for (number,) in latest.tuples().execute(database)]
+        known.append((symbol, tuple(reversed(ids))))
+    return tuple(known)
 
 
 def _positions(database: Database) -> dict[str, NetPosition]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from config import Config
-from core.errors import ConfigurationError, TradingError
+from core.errors import ConfigurationError, TradingError, UnavailableError
 
 _FOLDERS: Final = ("logs", "traces", "crashes", "keys", "venue")
 _PRIVATE: Final = 0o700
@@ -123,7 +123,7 @@ class StateDirectory:
         except BlockingIOError:
             holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(handle)
-            raise ConfigurationError(
+            raise UnavailableError(
                 f"STATE_DIR must belong to one bot, {str(self.root)!r} is in use by pid {holder}."
                 " Fix: stop that bot, or set another STATE_DIR."
             ) from None

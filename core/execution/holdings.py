@@ -7,6 +7,7 @@ from core.messages import Side
 
 ZERO = Decimal(0)
 _IDS_KEPT = 2_000
+TRADES_KNOWN = 500  # of a symbol, told at a start; half a page of the venue's
 
 
 @dataclass(slots=True)
@@ -47,12 +48,24 @@ class Holdings:
         return self.by_symbol.setdefault(symbol, Holding())
 
     def restore(
-        self, symbol: str, quantity: Decimal, entry_price: Decimal, newest_trade: int
+        self,
+        symbol: str,
+        quantity: Decimal,
+        entry_price: Decimal,
+        newest_trade: int,
+        known: tuple[int, ...] = (),
     ) -> None:
-        """Start from what the database holds; trades up to `newest_trade` are in it."""
+        """Start from what the database holds: the `known` trades, or all up to `newest_trade`.
+
+        A trade may be missing among the known: the stream lost it and the process died before a
+        snapshot brought it.  So those are fetched again, all there are if they are few.
+        """
         self.by_symbol[symbol] = Holding(quantity, entry_price)
-        self.fetched_up_to[symbol] = self._floor[symbol] = newest_trade
-        self._counted[symbol] = {}
+        floor = newest_trade
+        if known:
+            floor = known[0] if len(known) >= TRADES_KNOWN else 0
+        self.fetched_up_to[symbol] = self._floor[symbol] = floor
+        self._counted[symbol] = dict.fromkeys(known)
 
     def forget(self, symbol: str) -> None:
         """Hold nothing of a symbol any more; its trades stay counted."""

@@ -1,4 +1,7 @@
-"""The day's loss limit: latches trading when it is reached, releases it on the venue's next day."""
+"""What is latched: the day's loss, until the venue's next day; correlated failure, until a person.
+
+A day that halts while a person's word is still awaited does not release by itself.
+"""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -8,6 +11,8 @@ from core.clock import NS_PER_DAY, NS_PER_S, Moment, day_of
 from core.messages import TradingState
 from core.risk.book import Book
 from core.risk.policy import RiskPolicy
+
+CORRELATED_FAILURE = "correlated_failure"
 
 Latches = tuple[m.DayLedger | m.StateChanged, ...]
 
@@ -54,15 +59,41 @@ class Breaker:
             out = (*out, self._latch(TradingState.REDUCING, "day_loss_soft", book, now))
         return out
 
+    def reduce(self, reason: str, now: Moment) -> Latches:
+        """Latch REDUCING, or keep what is stricter, until a person clears it."""
+        if self.awaits_revival():
+            return ()
+        stricter = self.state if self.trading_state is TradingState.HALTED else None
+        self.state = m.StateChanged(
+            state=TradingState.HALTED if stricter is not None else TradingState.REDUCING,
+            reason_code=CORRELATED_FAILURE,
+            reason=reason if stricter is None else f"{reason}; {stricter.reason}",
+            latched_until_day=None,
+            at_ns=now.venue_ns,
+        )
+        return (self.state,)
+
+    def clear_reduce(self, reason: str, now: Moment) -> Latches:
+        """Release what correlated failure latched; the day's loss, if any, latches again."""
+        if not self.awaits_revival():
+            return ()
+        self.state = None
+        return (_active("revived", reason, now),)
+
+    def awaits_revival(self) -> bool:
+        """Tell whether a person has to revive the symbols before anything opens."""
+        return awaits_revival(self.state)
+
     def _latch(self, state: TradingState, code: str, book: Book, now: Moment) -> m.StateChanged:
         tomorrow = day_of(now.venue_ns) + 1 if book.day is None else book.day.day + 1
         wait_s = (tomorrow * NS_PER_DAY - now.venue_ns) / NS_PER_S / (now.speed or 1.0)
         loss = f"day loss {-book.day_pnl():.2f} of {self.day_limit(book):.2f} USDT"
+        awaited = self.awaits_revival()
         self.state = m.StateChanged(
             state=state,
-            reason_code=code,
+            reason_code=f"{CORRELATED_FAILURE},{code}" if awaited else code,
             reason=f"{loss}; next venue day in {wait_s:.0f} s",
-            latched_until_day=tomorrow,
+            latched_until_day=None if awaited else tomorrow,
             at_ns=now.venue_ns,
         )
         return self.state
@@ -73,12 +104,19 @@ class Breaker:
         if until is None or day.day < until:
             return ()
         self.state = None
-        return (
-            m.StateChanged(
-                state=TradingState.ACTIVE,
-                reason_code="new_day",
-                reason="a new venue day has begun",
-                latched_until_day=None,
-                at_ns=now.venue_ns,
-            ),
-        )
+        return (_active("new_day", "a new venue day has begun", now),)
+
+
+def awaits_revival(state: m.StateChanged | None) -> bool:
+    """Tell whether this state is latched until a person revives the symbols."""
+    return state is not None and state.reason_code.startswith(CORRELATED_FAILURE)
+
+
+def _active(code: str, reason: str, now: Moment) -> m.StateChanged:
+    return m.StateChanged(
+        state=TradingState.ACTIVE,
+        reason_code=code,
+        reason=reason,
+        latched_until_day=None,
+        at_ns=now.venue_ns,
+    )

@@ -34,6 +34,8 @@ RiskInput = (
     | m.StorageHealed
     | m.ActorStarted
     | m.SymbolQuarantined
+    | m.CorrelatedFailure
+    | m.CorrelatedFailureCleared
     | m.Tick
 )
 RiskOutput = m.Decision | m.Approval | m.ExitApproval | m.StateChanged | m.DayLedger
@@ -56,9 +58,7 @@ class RiskMachine:
         instruments: dict[str, Instrument],
         interval_ns: int,
     ) -> None:
-        account = policies.for_symbol(
-            next(iter(instruments))
-        )  # limits of the account: no overrides
+        account = policies.for_symbol(next(iter(instruments)))  # its own limits have no overrides
         self.book = Book(count_foreign=account.COUNT_FOREIGN)
         self.last_decision: dict[str, m.Decision] = {}
         self._breaker = Breaker(account)
@@ -111,6 +111,10 @@ class RiskMachine:
                 return self._look(now)
             case m.RecoveredBook():
                 return self._recover(message)
+            case m.CorrelatedFailure():
+                return self._breaker.reduce(message.reason, now)
+            case m.CorrelatedFailureCleared():
+                return self._breaker.clear_reduce(message.reason, now)
             case _:
                 self._note(message)
                 return ()

@@ -1,6 +1,7 @@
 import threading
 from collections.abc import Iterator
 
+import pykka
 import pytest
 
 from actors.runtime import Threads
@@ -60,8 +61,10 @@ def test_no_appointment_is_kept_after_the_stop(threads: Threads) -> None:
 
 
 def test_a_failing_start_reaches_the_caller(threads: Threads) -> None:
-    def start() -> None:
-        raise RuntimeError("can't start new thread")
+    class Threadless(pykka.ThreadingActor):
+        def _start_actor_loop(self) -> None:
+            raise RuntimeError("can't start new thread")
 
     with pytest.raises(RuntimeError, match="new thread"):
-        threads.spawn(start)
+        threads.spawn(Threadless)
+    pykka.ActorRegistry.unregister(pykka.ActorRegistry.get_by_class(Threadless)[0])

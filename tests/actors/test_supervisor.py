@@ -148,7 +148,7 @@ def test_exactly_the_budgeted_restarts_and_then_quarantine(plant: Callable[..., 
     assert quarantined.symbol == "BTCUSDT"
     tree.expect("persistence", m.ActorEvent, event="quarantined")
     child = tree.child(BTC)
-    assert (child.state, child.generation, child.restarts) == ("quarantined", 3, 3)
+    assert (child.state, child.generation, child.restarts) == ("quarantined", 4, 3)
     assert len(tree.runtime.delays_s) == 2
     tree.tell(ETH, Note(number=1))
     tree.expect(ETH, Note)

@@ -10,7 +10,8 @@ from typing import Any
 
 from actors.directory import Directory
 from actors.mailbox import Mailbox
-from actors.supervisor import Budget, Child, ChildSpec, SupervisorActor, stop_in_order
+from actors.shutdown import stop_in_order
+from actors.supervisor import Budget, Child, ChildSpec, SupervisorActor
 from actors.tracing import Tracer, read_trace
 from actors.trading_actor import ActorContext, TradingActor
 from core import messages as m
@@ -45,8 +46,8 @@ class HandRuntime:
         self.delays_s: list[float] = []
         self._due: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
-    def spawn(self, start: Callable[[], Any]) -> None:
-        start()
+    def spawn(self, actor_class: type[TradingActor], *arguments: Any) -> None:
+        actor_class.start(*arguments)
 
     def later(self, delay_s: float, action: Callable[[], None]) -> None:
         self.delays_s.append(delay_s)
@@ -201,6 +202,14 @@ class Tree:
         self.crash(name, error)
         self.runtime.keep_next()
         self.expect(name, Born)
+
+    def crash_and_restart_unborn(self, name: str) -> None:
+        """Let a successor fail before it is born."""
+        self.crash(name)
+        self.await_state({name: "backoff"})
+        self.runtime.keep_next()
+        self.await_state({name: "backoff"})
+        self.barrier()
 
     def barrier(self) -> None:
         """Wait until the supervisor has handled all that was sent to it before."""

@@ -13,7 +13,10 @@ from actors.edges.state_directory import StateDirectory
 from config import Config
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = {"run", "venue", "train", "evaluate", "status", "crash"}
+COMMANDS = {
+    *("run", "venue", "train", "evaluate", "status", "crash"),
+    *("trace", "explain", "replay", "replay-crash", "revive"),
+}
 
 
 def run_py(folder: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -138,7 +141,7 @@ def test_state_directory_that_cannot_be_written_exits_64(tmp_path):
     assert "STATE_DIR must be a folder that can be written to" in line
 
 
-def test_second_bot_on_the_same_state_directory_exits_64(tmp_path):
+def test_second_bot_on_the_same_state_directory_exits_75(tmp_path):
     directory = StateDirectory.of(Config(_env_file=None, STATE_DIR=str(tmp_path / "state")))
     directory.create()
     lock = directory.lock()
@@ -146,7 +149,7 @@ def test_second_bot_on_the_same_state_directory_exits_64(tmp_path):
         done = run_py(tmp_path)
     finally:
         lock.release()
-    assert done.returncode == 64
+    assert done.returncode == 75
     assert f"in use by pid {os.getpid()}" in done.stderr.splitlines()[-1]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from actors.edges.state_directory import ControlAddress, NotRunningError, StateDirectory
 from config import Config
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, UnavailableError
 
 ROOT = Path(__file__).parents[2]
 ADDRESS = ControlAddress(host="127.0.0.1", port=4711, token="a-token", pid=os.getpid())
@@ -83,7 +83,7 @@ def test_folder_that_cannot_be_written_is_refused_in_one_line(tmp_path):
 def test_second_holder_is_refused_naming_the_first_until_it_lets_go(tmp_path):
     directory = a_directory(tmp_path)
     first = directory.lock()
-    with pytest.raises(ConfigurationError, match=f"in use by pid {os.getpid()}"):
+    with pytest.raises(UnavailableError, match=f"in use by pid {os.getpid()}"):
         directory.lock()
     first.release()
     first.release()
@@ -111,7 +111,7 @@ def test_lock_ends_with_its_process_and_no_child_keeps_it(tmp_path):
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
-        with pytest.raises(ConfigurationError, match=f"pid {process.pid}"):
+        with pytest.raises(UnavailableError, match=f"pid {process.pid}"):
             directory.lock()
         process.kill()
         process.wait()

@@ -20,8 +20,8 @@ def _at_version(db_url: str, version: int) -> None:
             "INSERT INTO trades (trade_id, order_id, symbol, side, quantity, price, pnl, timestamp)"
             " VALUES ('A:1', 'A:1', 'A', 'BUY', 1, 2, 3.5, '2025-08-15 12:00:00')"
         )
-        if version > 1:
-            insertion = f"INSERT INTO schema_version (version) VALUES ({version})"  # noqa: S608
+        for step in range(2, version + 1):
+            insertion = f"INSERT INTO schema_version (version) VALUES ({step})"  # noqa: S608
             database.execute_sql(insertion)
 
 

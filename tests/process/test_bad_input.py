@@ -200,7 +200,7 @@ def test_a_second_bot_and_another_ledger_are_refused(world: World) -> None:
     published = control.read_bytes()
 
     second = refused_start(world)
-    is_one_line(second, 64, "STATE_DIR", str(world.state), "in use by pid")
+    is_one_line(second, 75, "STATE_DIR", str(world.state), "in use by pid")
     assert first.alive(), "the second start ended the first bot"
     assert control.read_bytes() == published
     assert first.interrupt() == 0, first.text()

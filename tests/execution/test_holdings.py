@@ -1,0 +1,34 @@
+from decimal import Decimal
+
+from core.execution.holdings import TRADES_KNOWN, Holdings
+
+SYMBOL = "BTCUSDT"
+
+
+def restored(newest: int, known: tuple[int, ...]) -> Holdings:
+    holdings = Holdings()
+    holdings.restore(SYMBOL, Decimal(0), Decimal(0), newest, known)
+    return holdings
+
+
+def test_a_trade_that_is_missing_among_the_known_is_fetched_again_and_counted_once() -> None:
+    holdings = restored(12, (10, 12))  # the stream lost 11, then the process died
+    assert holdings.fetched_up_to[SYMBOL] < 11
+    assert [holdings.count(SYMBOL, trade) for trade in (10, 11, 12, 13)] == [
+        False,
+        True,
+        False,
+        True,
+    ]
+    assert not holdings.count(SYMBOL, 11)
+
+
+def test_even_the_first_trade_may_be_missing() -> None:
+    assert restored(12, (12,)).count(SYMBOL, 11)
+
+
+def test_what_is_older_than_the_latest_known_is_not_fetched_again() -> None:
+    known = tuple(range(1_000, 1_000 + TRADES_KNOWN))
+    holdings = restored(known[-1], known)
+    assert holdings.fetched_up_to[SYMBOL] == 1_000
+    assert not holdings.count(SYMBOL, 999)

@@ -1,0 +1,126 @@
+"""What a run says of itself: the tracer's shape, a hash of everything, and what rooms promised."""
+
+import hashlib
+from collections import Counter
+from decimal import Decimal
+from typing import Any
+
+from actors.mailbox import Envelope
+from core import messages as m
+from core.messages import Purpose
+from core.routes import Room
+from core.venue.simulated.account import Position
+
+
+class Record:
+    """Takes the trace of every process of a run; `violations` are broken promises, in words."""
+
+    def __init__(self, *, whole: bool = False) -> None:
+        self.violations: list[str] = []
+        self.kinds: Counter[str] = Counter()
+        self.dead_letters: Counter[str] = Counter()
+        self.approved: dict[str, m.Approval] = {}  # by proposal id
+        self.halted_ns: int | None = None  # venue time of the newest halt
+        self.lines: list[str] = []
+        self._whole = whole
+        self._hash = hashlib.sha256()
+        self._fence: dict[str, int] = {}  # symbol -> generation that execution knows
+        self._intents: dict[str, m.Intent] = {}
+
+    @property
+    def digest(self) -> str:
+        """Return the hash of all that happened, in order."""
+        return self._hash.hexdigest()
+
+    def begin(self, epoch: int) -> None:
+        """A new process knows no generation."""
+        self._fence.clear()
+        self._write(f"epoch {epoch}")
+
+    def _write(self, line: str) -> None:
+        self._hash.update(line.encode())
+        if self._whole:
+            self.lines.append(line)
+
+    # ---------------------------------------- the tracer's shape
+    def sent(self, envelope: Envelope) -> None:
+        message = envelope.message
+        kind = type(message).__name__
+        self.kinds[kind] += 1
+        body = repr(message) if self._whole else kind
+        at = envelope.sent_ns
+        self._write(f"{envelope.id} {envelope.cause} {body} {envelope.recipient} {at}\n")
+        match message:
+            case m.RecordIntent():
+                self._intents[message.intent.client_id] = message.intent
+            case m.Approval():
+                self._approve(message)
+            case m.PlaceOrder(purpose=Purpose.ENTRY):
+                self._check_fence(message)
+            case m.StateChanged(state=m.TradingState.HALTED):
+                self.halted_ns = message.at_ns
+            case m.StateChanged():
+                self.halted_ns = None
+
+    def handled(
+        self, envelope: Envelope, taken_ns: int, done_ns: int, outcome: str, **_: Any
+    ) -> None:
+        self._write(f"{envelope.id} {outcome} {done_ns}\n")
+        message = envelope.message
+        if isinstance(message, m.ActorStarted) and envelope.recipient == Room.EXECUTION.value:
+            self._fence[message.symbol] = message.generation
+
+    def dead(self, envelope: Envelope, at_ns: int, reason: str) -> None:
+        self.dead_letters[reason.rsplit(" ", maxsplit=1)[-1]] += 1
+        self._write(f"{envelope.id} dead {reason} {at_ns}\n")
+
+    def started(self, name: str, generation: int, now: Any) -> None:
+        if name == Room.EXECUTION.value:
+            self._fence.clear()
+        self._write(f"{name} {generation} starts\n")
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+    # ---------------------------------------- promises
+    def _approve(self, approval: m.Approval) -> None:
+        if approval.proposal.proposal_id in self.approved:
+            before = self.approved[approval.proposal.proposal_id]
+            if before is not approval:
+                self.kinds["approved again"] += 1
+        self.approved[approval.proposal.proposal_id] = approval
+
+    def _check_fence(self, order: m.PlaceOrder) -> None:
+        intent = self._intents.get(order.client_id)
+        known = self._fence.get(order.symbol)
+        if intent is not None and known is not None and intent.generation < known:
+            self.violations.append(
+                f"I13 {order.client_id} of generation {intent.generation} was sent after execution"
+                f" knew generation {known}"
+            )
+
+    def entry_leaves(
+        self, name: str, data: dict[str, Any], row: tuple[str, int, str] | None
+    ) -> None:
+        """Judge an entry at the moment its request is sent by what the journal holds on disk."""
+        if row is None:
+            self.violations.append(f"I8 {name} leaves without a journal row")
+            return
+        quantity, _, proposal = row
+        if Decimal(quantity) != Decimal(data["quantity"]):
+            self.violations.append(f"I1 {name} asks for {data['quantity']}, journalled {quantity}")
+        if proposal not in self.approved:
+            self.violations.append(f"I1 {name} leaves without an approval")
+
+    def stop_leaves(self, data: dict[str, Any], position: Position) -> None:
+        """Judge a stop at the moment its request is sent by the position it is for."""
+        if not position.amount:
+            return
+        trigger = Decimal(data["triggerPrice"])
+        closing = "SELL" if position.amount > 0 else "BUY"
+        beyond = trigger >= position.entry if closing == "SELL" else trigger <= position.entry
+        if data["side"] != closing or beyond:
+            self.violations.append(
+                f"I2 {data['clientAlgoId']} {data['side']} at {trigger} protects no position of"
+                f" {position.amount} entered at {position.entry}"
+            )
