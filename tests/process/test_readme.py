@@ -34,6 +34,7 @@ WHILE_IT_RUNS = (
     ".venv/bin/python run.py status",
     ".venv/bin/python run.py crash BTCUSDT",
     ".venv/bin/python run.py status --json",
+    ".venv/bin/python run.py explain ETHUSDT@now",
 )
 LEARNING = (
     ".venv/bin/python run.py train --data DIR --symbols BTCUSDT,ETHUSDT",
