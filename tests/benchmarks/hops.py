@@ -2,8 +2,8 @@
 
 A chain of four actors is sent one message at a time while nothing else happens; measured is the
 wall time from the first send to the last actor's handling.  Then 500 actors are sent one message
-each at once.  Ours carry lanes, ids, causes and both trace lines of every message; bare pykka carries the
-message.
+each at once.  Ours carry lanes, ids, causes and both trace lines of every message; bare pykka
+carries the message.
 """
 
 import tempfile
