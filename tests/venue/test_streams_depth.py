@@ -1,5 +1,6 @@
 """Diff depth joins a REST snapshot by the venue's own rule and then follows the book exactly."""
 
+import random
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -89,3 +90,47 @@ def test_partial_depth_shows_the_best_levels_in_the_shape_of_the_diff_stream():
     assert len(event["b"]) == len(event["a"]) == 5
     assert len(watched.of("btcusdt@depth20")[-1]["b"]) == 20
     assert Decimal(event["b"][0][0]) < Decimal(event["a"][0][0])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_snapshot_of_a_book_between_two_pushes_leaves_no_ghosts(seed):
+    draws = random.Random(seed)
+    watched = Watched(NAME, seed=seed, speed=0)
+    watched.jump(1)
+    for _ in range(4):
+        watched.jump(draws.choice((3, 8, 20, 61)))  # the wall stands: nothing is pushed
+        if draws.random() < 0.5:
+            side = draws.choice(("BUY", "SELL"))
+            watched.ask("POST order", symbol="BTCUSDT", side=side, type="MARKET", quantity=3)
+        snapshot = watched.snapshot()
+        watched.jump(draws.choice((3, 8, 20, 61)))
+        watched.wall_ms += 1_000
+        watched.jump(0)
+        bids, asks, _ = joined(snapshot, watched.of(NAME))
+        assert (bids, asks) == book_of(watched.snapshot())
+
+
+def test_a_push_over_too_many_books_carries_followers_on_and_takes_no_older_snapshot():
+    watched = Watched(NAME, speed=0)
+    watched.jump(1)
+    follower = watched.snapshot()
+    watched.jump(30)
+    older = watched.snapshot()
+    watched.jump(3 * 3600)
+    watched.wall_ms += 1_000
+    watched.jump(0)
+    events = watched.of(NAME)
+    assert events[-1]["pu"] == events[-2]["u"]
+    assert events[-1]["U"] == events[-1]["u"]
+    assert joined(older, events) is None
+    assert joined(follower, events)[:2] == book_of(watched.snapshot())
+    assert joined(watched.snapshot(), events)[:2] == book_of(watched.snapshot())
+
+
+def test_partial_depth_is_chained():
+    watched = Watched("btcusdt@depth5@100ms")
+    watched.play(3)
+    events = watched.of("btcusdt@depth5@100ms")
+    assert len(events) > 5
+    for before, after in pairwise(events):
+        assert after["pu"] == before["u"]

@@ -15,6 +15,8 @@ from core.venue.simulated.quotes import Quotes
 from core.venue.simulated.render import price_text, quantity_text
 
 LEVELS = 1000  # per side, the most that REST shows
+POINTS_MAX = 256  # between two pushes; some 20 minutes, less than `Quotes.prints` looks back
+GONE_MAX = 20_000  # levels per side that one push may remove
 STILL_MS = 1_000  # wall time between pushes of a book that stands still
 
 Sides = tuple[list[Level], list[Level]]
@@ -33,8 +35,13 @@ def rows(rules: ListedInstrument, levels: list[Level]) -> list[list[str]]:
     return [[price_text(rules, row.price), quantity_text(rules, row.quantity)] for row in levels]
 
 
-def depth_event(quotes: Quotes, symbol: str, previous: int, sides: Sides) -> Json:
-    """Return a depth push; `previous` is the number of the one before it, bids first."""
+def depth_event(
+    quotes: Quotes, symbol: str, previous: int, sides: Sides, first: int | None = None
+) -> Json:
+    """Return a depth push; `previous` is the number of the one before it, bids first.
+
+    `first` is the oldest number that a snapshot may have to be joined, by default the next one.
+    """
     rules, number = quotes.instruments[symbol], quotes.update_id(symbol)
     return {
         "e": "depthUpdate",
@@ -42,7 +49,7 @@ def depth_event(quotes: Quotes, symbol: str, previous: int, sides: Sides) -> Jso
         "T": quotes.now_ms,
         "s": symbol,
         "ps": symbol,
-        "U": previous + 1,
+        "U": previous + 1 if first is None else first,
         "u": number,
         "pu": previous,
         "b": rows(rules, sides[0]),
@@ -58,13 +65,47 @@ def changed(before: list[Level], after: list[Level]) -> list[Level]:
     return gone + [level for level in after if old.get(level.price) != level.quantity]
 
 
+class Passed:
+    """The prices at which one side had levels at some time since the last push.
+
+    Told from the best prices alone, without the quantities.  Ticks are counted apart for each
+    remainder: recorded prices may lie off the grid.
+    """
+
+    def __init__(self, tick: Decimal, *, up: bool) -> None:
+        self._tick = tick
+        self._up = up
+        self._ticks: dict[Decimal, set[int]] = {}
+
+    def add(self, best: Decimal, levels: int) -> None:
+        """Note a book of so many levels, a tick apart, from its best price outwards."""
+        number, rest = divmod(best, self._tick)
+        at = int(number)
+        ticks = range(at, at + levels) if self._up else range(max(at - levels + 1, 0), at + 1)
+        self._ticks.setdefault(rest, set()).update(ticks)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._ticks.values()))
+
+    def told(self, after: list[Level]) -> list[Level]:
+        """Return the side as it is now, and with quantity 0 each level that is no more."""
+        kept = {level.price for level in after}
+        prices = [
+            rest + self._tick * at for rest, ticks in self._ticks.items() for at in sorted(ticks)
+        ]
+        gone = [Level(price, Decimal(0)) for price in prices if price > 0 and price not in kept]
+        return gone + after
+
+
 @dataclass(slots=True)
 class DepthChain:
     """The pushes of one diff stream."""
 
     symbol: str
     _number: int = 0
-    _moment: object = None
+    _moment: Moment | None = None
+    _point: int = 0  # the price point of the last push
+    _tick: Decimal = Decimal(0)
     _sides: Sides = field(default_factory=lambda: ([], []))
     _told_ms: int = 0  # wall time of the last push
 
@@ -73,17 +114,59 @@ class DepthChain:
         symbol, number = self.symbol, quotes.update_id(self.symbol)
         if number <= self._number:
             return None
-        moment = moment_of(quotes, symbol)
-        still = moment == self._moment
+        moment, before = moment_of(quotes, symbol), self._moment
+        still = moment == before
         if still and wall_ms - self._told_ms < STILL_MS:
             return None
-        before, joined = self._sides, self._number > 0
-        if not still:
-            self._sides = (quotes.book(symbol, "SELL", LEVELS), quotes.book(symbol, "BUY", LEVELS))
-        bids, asks = self._sides
-        said = (bids[:1], asks[:1])
-        if joined and not still:
-            said = (changed(before[0], bids), changed(before[1], asks))
-        event = depth_event(quotes, symbol, self._number if joined else number - 1, said)
+        first = self._number + 1
+        if before is None:
+            self._sides = self._books(quotes)
+            first, said = number, (self._sides[0][:1], self._sides[1][:1])
+        elif still:
+            said = (self._sides[0][:1], self._sides[1][:1])
+        else:
+            old, self._sides = self._sides, self._books(quotes)
+            takes = moment[1] - before[1]
+            passed = self._passed(quotes, old, takes)
+            if passed is None:
+                first = number
+            if passed:
+                said = (passed[0].told(self._sides[0]), passed[1].told(self._sides[1]))
+            else:
+                said = (changed(old[0], self._sides[0]), changed(old[1], self._sides[1]))
+        previous = number - 1 if before is None else self._number
+        event = depth_event(quotes, symbol, previous, said, first)
         self._number, self._moment, self._told_ms = number, moment, wall_ms
+        self._point = quotes.print_number(symbol)
+        self._tick = quotes.instruments[symbol].tick_size
         return event
+
+    def _books(self, quotes: Quotes) -> Sides:
+        book = quotes.book
+        return book(self.symbol, "SELL", LEVELS), book(self.symbol, "BUY", LEVELS)
+
+    def _passed(
+        self, quotes: Quotes, old: Sides, takes: int
+    ) -> tuple[Passed, Passed] | tuple[()] | None:
+        """Return what the books since the last push had; () if none came between, None if too many.
+
+        Own takes alone need no look between: within one price point they only ever lower levels.
+        """
+        tick = quotes.instruments[self.symbol].tick_size
+        points = quotes.print_number(self.symbol) - self._point
+        if points > POINTS_MAX or tick != self._tick:
+            return None
+        if points == 0 or (points == 1 and not takes):
+            return ()
+        bids, asks = Passed(tick, up=False), Passed(tick, up=True)
+        # A take empties one level at most, and for each emptied one the book shows one further out.
+        for side, levels in ((bids, old[0]), (asks, old[1])):
+            if levels:
+                span = int(abs(levels[-1].price - levels[0].price) / tick) + 1
+                side.add(levels[0].price, span + takes)
+        for point in quotes.prints(self.symbol, self._point):
+            bids.add(point.price - tick * (not point.buyer_is_maker), LEVELS + takes)
+            asks.add(point.price + tick * point.buyer_is_maker, LEVELS + takes)
+            if max(len(bids), len(asks)) > GONE_MAX:
+                return None
+        return bids, asks
