@@ -48,8 +48,9 @@ def plan_for(table: FaultTable, occasion: Occasion, wall_ms: int) -> Plan:
         drips = slow.fault.args["drip"]
         plan = replace(plan, delay_s=0.0 if drips else pause, drip_s=pause if drips else 0.0)
     if table.take("maintenance", occasion, wall_ms) is not None:
-        text = "This service is no longer available."
-        return replace(plan, performs=False, answer=_refusal(503, -1016, text))
+        closed = Rejection(-1016)
+        answer = Response(status=closed.status, body=closed.body())
+        return replace(plan, performs=False, answer=answer)
     early = table.take("timeout_before", occasion)
     if early is not None:
         return replace(plan, performs=False, ending=LOST, hold_s=early.fault.args["s"])
@@ -84,10 +85,6 @@ def _answered(table: FaultTable, occasion: Occasion, wall_ms: int, plan: Plan) -
         performs = given.fault.args["executed"]
         return replace(plan, performs=performs, answer=_status_answer(given, wall_ms))
     return None
-
-
-def _refusal(status: int, code: int, text: str) -> Response:
-    return Response(status=status, body={"code": code, "msg": text})
 
 
 def _status_answer(row: Armed, wall_ms: int) -> Response:
