@@ -14,7 +14,7 @@ from core.venue.simulated.errors import Rejection
 from core.venue.simulated.exchange import Exchange
 from core.venue.simulated.params import Params
 from core.venue.simulated.seeded import SeededPrices
-from tests.venue.market_on_paper import an_exchange, call, flat
+from tests.venue.market_on_paper import an_exchange, call, flat, market
 
 SAMPLES = Path(__file__).parents[2] / "../shared/data/exchange"
 SAMPLE = SAMPLES / "fapi-prod-btcusdt-samples-2026-09-15.json"
@@ -178,3 +178,17 @@ def test_wallet_calls_of_a_start_tell_of_an_empty_spot_account():
     assert ask(paper, "/api/v3/exchangeInfo")["symbols"] == []
     assert ask(paper, "/api/v3/account")["balances"] == []
     assert ask(paper, "/sapi/v1/account/apiRestrictions")["enableWithdrawals"] is False
+
+
+def test_a_settlement_lists_the_mark_that_was_charged():
+    at_ms = START_MS // (8 * 3_600_000) * (8 * 3_600_000) + 8 * 3_600_000
+    source = SeededPrices(("BTCUSDT",), 7, at_ms - 120_000, HISTORY)
+    held = Exchange(source, balance=Decimal(10_000), start_ms=at_ms - 120_000)
+    market(held, "BUY", "0.037")
+    held.advance(at_ms + 600_000)
+    (row,) = call(held, "GET v1/fundingRate", symbol="BTCUSDT", startTime=at_ms)
+    (income,) = call(held, "GET v1/income", incomeType="FUNDING_FEE")
+    due = -Decimal("0.037") * Decimal(row["markPrice"]) * Decimal(row["fundingRate"])
+    assert round(Decimal(income["income"]), 8) == round(due, 8)
+    minute = call(held, "GET v1/markPriceKlines", symbol="BTCUSDT", interval="1m", startTime=at_ms)
+    assert Decimal(minute[0][1]) == Decimal(row["markPrice"])

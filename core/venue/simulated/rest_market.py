@@ -257,12 +257,13 @@ def funding_rate(exchange: Exchange, params: Params) -> list[Json]:
         settlement = number * FUNDING_MS
         for symbol in symbols:
             bars = exchange.candles.range(symbol, "1m", settlement, settlement + MINUTE_MS, 1)
+            charged = [quotes.mark_of(symbol, bar.open, settlement) for bar in bars]
             rows.append(
                 {
                     "symbol": symbol,
                     "fundingTime": settlement,
                     "fundingRate": fixed(quotes.funding_rate(symbol, settlement), 8),
-                    "markPrice": fixed(bars[0].open, 8) if bars else "0.00000000",
+                    "markPrice": fixed(charged[0], 8) if charged else "0.00000000",
                     "rateType": "Regular",
                 }
             )
