@@ -183,6 +183,7 @@ def test_a_liquidation_cancels_orders_first_and_says_what_it_is():
         ("NEW", "LIQUIDATION"),
         ("CALCULATED", "LIQUIDATION"),
     ]
+    assert "TRADE_LITE" not in {e["e"] for e in events}
     reasons = [e["a"]["m"] for e in events if e["e"] == "ACCOUNT_UPDATE"]
     assert reasons[-1] == "INSURANCE_CLEAR"
     row = call(exchange, "GET v1/forceOrders")[0]

@@ -253,7 +253,8 @@ class OrderDesk:
         status = "PARTIALLY_FILLED" if order.remaining else "FILLED"
         order.move(status, trade.time_ms, executedQty=str(order.executed))
         self._ledger.settle_order(order)
-        self._outbox.user(lite_event(rules, order, trade))
+        if execution == "TRADE":  # the venue's own takeovers are not sent early
+            self._outbox.user(lite_event(rules, order, trade))
         exposure = self._account.order_notionals(order.symbol)
         self._outbox.user(order_event(rules, order, execution, trade, exposure=exposure))
         self._outbox.user(account_event(self._account, self._quotes, "ORDER", position))
