@@ -18,6 +18,7 @@ from actors.edges.venue_address import (
     publish,
     withdraw,
 )
+from actors.edges.venue_http import VenueRunner
 from actors.edges.venue_journal import Journal, World, new_world, open_journal
 from actors.edges.venue_server import ServerSettings, VenueServer, wall_ms
 from actors.edges.venue_source import SYMBOLS_DEFAULT, VenueSettings
@@ -90,7 +91,7 @@ async def _run(options: VenueOptions, world: World, journal: Journal | None) -> 
     for notice in world.notices:
         _say(notice)
     server = VenueServer(world, journal, server_settings, _say)
-    runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=SHUTDOWN_S)
+    runner = VenueRunner(server.application(), access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:
         port = await _listen(runner, options)

@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from actors.edges.venue_http import VenueRunner
 from actors.edges.venue_journal import new_world
 from actors.edges.venue_server import ServerSettings, VenueServer
 from actors.edges.venue_source import VenueSettings
@@ -52,7 +53,7 @@ async def a_venue(
         wires=wires or WireRules(),
     )
     server = VenueServer(new_world(settings), None, serving, lambda _line: None)
-    runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=1.0)
+    runner = VenueRunner(server.application(), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:

@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import io
+import json
+import logging
 import os
 import struct
 from collections.abc import AsyncIterator
@@ -84,6 +86,20 @@ def test_garbage_instead_of_http_is_refused_without_a_500(data):
             assert not answer or answer.split(b" ")[1][:1] == b"4", answer[:200]
 
     asyncio.run(scenario())
+
+
+def test_a_line_too_long_is_refused_briefly_and_prints_nothing(caplog):
+    async def scenario() -> None:
+        async with a_watched_venue() as (url, _):
+            head, body = (
+                await said(url, b"GET /?" + b"secret" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+            ).split(b"\r\n\r\n")
+            assert head.split(b" ")[1] == b"400"
+            assert set(json.loads(body)) == {"code", "msg"}
+            assert b"secret" not in body
+
+    asyncio.run(scenario())
+    assert not [row for row in caplog.records if row.levelno >= logging.WARNING]
 
 
 def test_huge_bodies_are_refused_and_half_sent_ones_left_alone():
