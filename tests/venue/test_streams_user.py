@@ -78,8 +78,18 @@ def test_a_conditional_order_tells_its_whole_way():
     algo(exchange, "BUY", "STOP_MARKET", "100500.00", quantity="0.010", clientAlgoId="a")
     exchange.advance(exchange.now_ms + 30_000)
     events = user_events(exchange)
-    states = [event["o"]["X"] for event in events if event["e"] == "ALGO_UPDATE"]
-    assert states == ["NEW", "TRIGGERING", "TRIGGERED", "FINISHED"]
+    assert kinds(events) == [
+        "ALGO_UPDATE NEW",
+        "ALGO_UPDATE TRIGGERING",
+        "ALGO_UPDATE TRIGGERED",
+        "ORDER_TRADE_UPDATE NEW/NEW",
+        "TRADE_LITE",
+        "ORDER_TRADE_UPDATE TRADE/FILLED",
+        "ACCOUNT_UPDATE",
+        "ALGO_UPDATE FINISHED",
+    ]
+    assert events[2]["o"]["ai"] == str(events[3]["o"]["i"])
+    assert events[1]["o"]["ai"] == ""
     algos = [event["o"] for event in events if event["e"] == "ALGO_UPDATE"]
     assert set(algos[0]) == ALGO
     assert set(algos[-1]) == ALGO | TRIGGERED

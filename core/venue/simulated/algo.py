@@ -151,10 +151,7 @@ class AlgoDesk:
             algo.failure = refusal.message
             self._move(algo, "REJECTED")
             return
-        order = self._desk.place(ticket, algo)
-        algo.order_id = order.order_id
-        self._move(algo, "TRIGGERED")
-        self._desk.execute(order)
+        self._desk.execute(self._desk.place(ticket, algo))
 
     def _ticket(self, algo: AlgoOrder) -> Ticket:
         """Return the ordinary order that a triggered one becomes."""
@@ -192,6 +189,13 @@ class AlgoDesk:
         return self._quotes.last(algo.symbol)
 
     # ------------------------------------------------------------------ what the desk tells
+    def order_entered(self, order: Order) -> None:
+        """Call a conditional order TRIGGERED: the one it becomes is in the book."""
+        algo = self._ledger.algo(order.algo_id, None)
+        if algo is not None:
+            algo.order_id = order.order_id
+            self._move(algo, "TRIGGERED")
+
     def order_ended(self, order: Order) -> None:
         """Finish the conditional order whose ordinary order has ended."""
         algo = self._ledger.algo(order.algo_id, None) if order.algo_id else None

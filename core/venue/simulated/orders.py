@@ -29,7 +29,10 @@ AT_ONCE = frozenset({"IOC", "FOK"})
 
 
 class Follower(Protocol):
-    """Who must hear of ended orders and positions that are gone: the Algo Service."""
+    """Who must hear of orders and positions that are gone: the Algo Service."""
+
+    def order_entered(self, order: Order) -> None:
+        """The order of a triggered conditional is in the book; nobody has been told of it."""
 
     def order_ended(self, order: Order) -> None:
         """An order of a triggered conditional has ended."""
@@ -95,6 +98,8 @@ class OrderDesk:
         """Record an order as NEW and tell of it."""
         order.move("NEW", self._quotes.now_ms)
         self._ledger.add_order(order)
+        if order.algo_id:
+            self.follower.order_entered(order)
         self.tell(order, "NEW")
 
     def enter_takeover(self, position: Position, client_id: str, price: Decimal) -> Order:
