@@ -125,7 +125,10 @@ class Candles:
 
         Without a start the most recent ones count, with it the first ones: the venue's rule.
         """
-        end = min(self._quotes.now_ms, end_ms if end_ms is not None else self._quotes.now_ms)
+        now_ms = self._quotes.now_ms
+        if self._quotes.ended:  # at the end of the last minute: the next one does not open
+            now_ms = min(now_ms, self._quotes.open_ms + MINUTE_MS - 1)
+        end = now_ms if end_ms is None else min(now_ms, end_ms)
         last = open_of(interval, end)
         if start_ms is None:
             first = shifted(interval, last, 1 - limit)
@@ -136,7 +139,7 @@ class Candles:
         first = max(first, open_of(interval, self.first_ms))
         if last < first:
             return []
-        upto = min(shifted(interval, last, 1) - MINUTE_MS, self._quotes.now_ms)
+        upto = min(shifted(interval, last, 1) - MINUTE_MS, now_ms)
         minutes = self._minutes(symbol, max(first, self.first_ms), upto)
         if interval == "1m":
             return minutes
