@@ -36,6 +36,9 @@ class PaperPrices:
     def points_before(self, symbol: str, index: int) -> int:
         return index * POINTS
 
+    def prints_before(self, symbol: str, index: int) -> int:
+        return index * POINTS
+
     def trades_before(self, symbol: str, index: int) -> int:
         return index * POINTS
 
@@ -75,7 +78,7 @@ class PaperPrices:
             prices=tuple(prices),
             quantities=(self.instruments[symbol].step_size * 10,) * POINTS,
             taker_buy=(True, False) * (POINTS // 2),
-            trades=POINTS,
+            counts=(1,) * POINTS,
         )
 
     def bars(self, symbol: str, first_index: int, count: int) -> Bars:

@@ -73,7 +73,9 @@ def check_minute(minute: Minute, source: PriceSource) -> None:
     assert all(a < b for a, b in pairwise(minute.offsets_ms))
     assert all(price % rules.tick_size == 0 and price > 0 for price in minute.prices)
     assert all(quantity % rules.step_size == 0 for quantity in minute.quantities)
-    assert min(minute.quantities) >= 0
+    for quantity, count in zip(minute.quantities, minute.counts, strict=True):
+        assert 0 <= count <= quantity / rules.step_size
+        assert (count > 0) == (quantity > 0)
     assert minute.low <= min(minute.open, minute.close)
     assert max(minute.open, minute.close) <= minute.high
     assert 0 <= minute.taker_buy_volume <= minute.volume
@@ -208,7 +210,8 @@ def test_replay_hits_every_recorded_number_exactly(klines, seed):
         assert ohlc == tuple(Decimal(ticks) / 100 for ticks in (open_, high, low, close))
         assert minute.volume == Decimal(volume) / 1_000
         assert minute.taker_buy_volume == Decimal(bought) / 1_000
-        assert minute.trades == count
+        sides = (bought > 0) + (bought < volume)
+        assert minute.trades == min(max(count, sides), volume)  # of at least a step each
     assert minutes_of(source, len(klines)) is None
 
 
@@ -250,18 +253,39 @@ def test_replay_hits_odd_klines_exactly_in_either_order_of_high_and_low(
 
 
 def test_extremes_and_trade_numbers_are_those_of_the_candles():
-    for source in (seeded(FIVE[:2], history=700), replayed(FORTNIGHT, history=700)):
+    thin = recorded(2 * 10_080 + 2_440).assign(count=np.arange(2 * 10_080 + 2_440) % 41)
+    thin["taker_buy_volume"] = np.where(thin["count"] % 3, 5.0, 0.01)
+    for source in (
+        seeded(FIVE[:2], history=700),
+        replayed(FORTNIGHT, history=700),
+        replayed({"BTCUSDT": thin}, history=700),
+    ):
         symbol = source.symbols[0]
         bars = source.bars(symbol, -700, 2_500)
         low, high = source.extremes(symbol, -700, 2_500)
         np.testing.assert_array_equal(low, bars.low)
         np.testing.assert_array_equal(high, bars.high)
-        number = 1
+        number = prints = 1
         for at in range(-700, 1_800):
-            bar = source.bar(symbol, at)
-            assert bar.first_trade == number
-            assert bar.trades == bars.trades[at + 700]
+            bar, minute = source.bar(symbol, at), source.minute(symbol, at)
+            assert bar.first_trade == number == 1 + source.trades_before(symbol, at)
+            assert bar.trades == bars.trades[at + 700] == minute.trades
             number += bar.trades
+            assert prints == 1 + source.prints_before(symbol, at)
+            prints += sum(count > 0 for count in minute.counts)
+
+
+def test_a_quiet_minute_is_made_of_its_few_trades():
+    frame = recorded(60).assign(count=np.arange(60) % 9, volume=0.009, taker_buy_volume=0.004)
+    source = replayed({"BTCUSDT": frame}, history=0)
+    for at in range(source.minutes_to_play):
+        minute = source.minute("BTCUSDT", at)
+        printed = [p for p, count in zip(minute.prices, minute.counts, strict=True) if count]
+        assert len(printed) == minute.trades == max(2, at % 9)
+        if len(printed) >= 4:
+            assert (printed[0], max(printed), min(printed), printed[-1]) == (
+                *(minute.open, minute.high, minute.low, minute.close),
+            )
 
 
 def test_replay_serves_the_same_trades_at_any_start_and_in_any_company():

@@ -148,6 +148,22 @@ def test_old_trades_go_on_from_an_id(exchange):
     assert call(exchange, "GET v1/historicalTrades", **row) == latest[5:9]
 
 
+def test_aggregated_trades_of_the_last_day_are_found_by_time_and_by_number(exchange):
+    begin = exchange.now_ms - 23 * 3_600_000
+    query = {"symbol": "BTCUSDT", "startTime": begin}
+    rows = call(exchange, "GET v1/aggTrades", **query, limit=50)
+    assert begin <= rows[0]["T"] < begin + 60_000
+    assert [row["a"] for row in rows] == list(range(rows[0]["a"], rows[0]["a"] + 50))
+    again = call(exchange, "GET v1/aggTrades", symbol="BTCUSDT", fromId=rows[7]["a"], limit=3)
+    assert again == rows[7:10]
+    until = call(exchange, "GET v1/aggTrades", **query, endTime=rows[5]["T"])
+    assert until == rows[:6]
+    back = call(exchange, "GET v1/aggTrades", symbol="BTCUSDT", endTime=rows[9]["T"], limit=4)
+    assert back == rows[6:10]
+    old = call(exchange, "GET v1/aggTrades", symbol="BTCUSDT", startTime=1, limit=1)
+    assert old[0]["T"] >= exchange.now_ms - 24 * 3_600_000
+
+
 def test_statistics_follow_from_the_market(exchange):
     query = {"symbol": "BTCUSDT", "period": "5m", "limit": 4}
     rows = ask(exchange, "/futures/data/takerlongshortRatio", **query)
@@ -192,3 +208,17 @@ def test_a_settlement_lists_the_mark_that_was_charged():
     assert round(Decimal(income["income"]), 8) == round(due, 8)
     minute = call(held, "GET v1/markPriceKlines", symbol="BTCUSDT", interval="1m", startTime=at_ms)
     assert Decimal(minute[0][1]) == Decimal(row["markPrice"])
+
+
+def test_the_latest_candles_are_there_after_data_has_ended_at_a_whole_minute():
+    paper = an_exchange({"BTCUSDT": flat("100000.00", 3)})
+    paper.advance(paper.now_ms + 600_000)
+    assert paper.ended
+    for interval in ("1m", "3m", "1h"):
+        query = {"symbol": "BTCUSDT", "interval": interval}
+        rows = call(paper, "GET v1/klines", **query)
+        assert rows
+        assert call(paper, "GET v1/klines", **query, limit=1) == rows[-1:]
+        assert len(call(paper, "GET v1/markPriceKlines", **query, limit=1)) == 1
+    day = call(paper, "GET v1/ticker/24hr", symbol="BTCUSDT")
+    assert (day["count"], day["lastId"]) == (36, 36)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
@@ -45,7 +46,15 @@ def test_documented_names_have_their_route(name, route):
 @pytest.mark.parametrize(
     "name",
     [
-        *("btcusdt@tradings", "btcusdt@kline_7m", "btcusdt@depth7", "btcusdt@depth@50ms", "0", ""),
+        *(
+            "btcusdt@trade",
+            "btcusdt@tradings",
+            "btcusdt@kline_7m",
+            "btcusdt@depth7",
+            "btcusdt@depth@50ms",
+            "0",
+            "",
+        ),
         *("btcusdt@compositeIndex", "!assetIndex@arr", "tradingSession", "btcusdt@depth5@1s"),
     ],
 )
@@ -101,6 +110,56 @@ def test_trades_add_up_to_the_klines_however_the_time_is_cut():
         assert sum(Decimal(trade["q"]) for trade in inside) == Decimal(k["v"])
         bought = sum(Decimal(trade["q"]) for trade in inside if not trade["m"])
         assert bought == Decimal(k["V"])
+
+
+def test_trades_aggregates_candles_and_tickers_count_the_same_trades():
+    watched = Watched("btcusdt@aggTrade", "btcusdt@kline_1m", "btcusdt@kline_5m", "btcusdt@ticker")
+    watched.play(2.0)
+    watched.jump(333)
+    watched.play(2.3)
+    prints = watched.of("btcusdt@aggTrade")
+    for before, after in pairwise(prints):
+        assert (after["a"], after["f"]) == (before["a"] + 1, before["l"] + 1)
+        assert after["f"] <= after["l"]
+    known = {row["a"]: row for row in watched.ask("GET aggTrades", symbol="BTCUSDT", limit=1000)}
+    for row in prints:
+        assert {name: row[name] for name in known[row["a"]]} == known[row["a"]]
+    candles = [frame["k"] for name in ("1m", "5m") for frame in watched.of(f"btcusdt@kline_{name}")]
+    assert {k["x"] for k in candles} == {True, False}
+    for k in candles:
+        assert k["n"] == k["L"] - k["f"] + 1
+        begun = [row for row in known.values() if k["t"] <= row["T"] <= k["T"]]
+        assert begun[0]["f"] == k["f"] or k["t"] < START_MS - 1_800_000
+        if k["x"]:
+            assert begun[-1]["l"] == k["L"]
+        else:
+            assert k["L"] in {row["l"] for row in begun}
+    day = watched.ask("GET ticker/24hr", symbol="BTCUSDT")
+    frame = watched.of("btcusdt@ticker")[-1]
+    assert frame["n"] == frame["L"] - frame["F"] + 1
+    assert day["count"] == day["lastId"] - day["firstId"] + 1
+    single = watched.ask("GET trades", symbol="BTCUSDT", limit=1000)
+    assert [row["id"] for row in single] == list(range(day["lastId"] - 999, day["lastId"] + 1))
+    assert (single[-1]["price"], single[-1]["qty"]) == (day["lastPrice"], day["lastQty"])
+    for row in known.values():
+        parts = [one for one in single if row["f"] <= one["id"] <= row["l"]]
+        if len(parts) == row["l"] - row["f"] + 1:
+            assert sum(Decimal(one["qty"]) for one in parts) == Decimal(row["q"])
+            assert min(Decimal(one["qty"]) for one in parts) > 0
+            assert {(one["price"], one["time"], one["isBuyerMaker"]) for one in parts} == {
+                (row["p"], row["T"], row["m"])
+            }
+    older = {"symbol": "BTCUSDT", "fromId": single[0]["id"] - 300, "limit": 301}
+    assert watched.ask("GET historicalTrades", **older)[-1] == single[0]
+
+
+def test_trades_of_a_long_leap_are_all_told():
+    watched = Watched("btcusdt@aggTrade", "btcusdt@kline_1m")
+    watched.play(0.1)
+    watched.jump(26 * 3_600)
+    numbers = [row["a"] for row in watched.of("btcusdt@aggTrade")]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert len(numbers) > 26 * 60 * 12
 
 
 def test_paces_are_wall_time():

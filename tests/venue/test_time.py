@@ -69,7 +69,7 @@ def look(exchange: Exchange) -> None:
     for symbol in exchange.quotes.symbols:
         exchange.candles.latest(symbol, "15m")
         exchange.candles.range(symbol, "5m", None, None, 30)
-        exchange.quotes.prints(symbol)
+        call(exchange, "GET v1/aggTrades", symbol=symbol)
         exchange.quotes.index(symbol)
         exchange.quotes.book(symbol, "BUY", 5)
         call(exchange, "GET v1/ticker/24hr", symbol=symbol)

@@ -111,15 +111,19 @@ class BentPrices:
     # ------------------------------------------------------------------ minutes and candles
     def points_before(self, symbol: str, index: int) -> int:
         """Return how many path points lie between the start of the history and minute `index`."""
-        extra = self._extra.get(symbol, {})
-        more = sum(count for at, count in extra.items() if at < index)
-        return self.base.points_before(symbol, index) + more
+        return self.base.points_before(symbol, index) + self._more(symbol, index)
+
+    def prints_before(self, symbol: str, index: int) -> int:
+        """Return at how many of those points something was traded."""
+        return self.base.prints_before(symbol, index) + self._more(symbol, index)
 
     def trades_before(self, symbol: str, index: int) -> int:
         """Return how many trades lie between the start of the history and minute `index`."""
-        extra = self._extra.get(symbol, {})
-        more = sum(count for at, count in extra.items() if at < index)
-        return self.base.trades_before(symbol, index) + more
+        return self.base.trades_before(symbol, index) + self._more(symbol, index)
+
+    def _more(self, symbol: str, index: int) -> int:
+        """Return how many points, each one trade, the bends have added before a minute."""
+        return sum(count for at, count in self._extra.get(symbol, {}).items() if at < index)
 
     def minute(self, symbol: str, index: int) -> Minute:
         """Return the path of minute `index`."""
@@ -191,15 +195,16 @@ class BentPrices:
             own = stamps[at] == time_ms
             price = self._price(bends, rules.tick_size, time_ms, minute.prices[at])
             quantity = minute.quantities[at] if own else rules.step_size
-            points.append((time_ms - minute.open_ms, price, quantity, minute.taker_buy[at]))
-        offsets, prices, quantities, taken = zip(*points, strict=True)
+            count = minute.counts[at] if own else 1
+            points.append((time_ms - minute.open_ms, price, quantity, minute.taker_buy[at], count))
+        offsets, prices, quantities, taken, counts = zip(*points, strict=True)
         return replace(
             minute,
             offsets_ms=offsets,
             prices=prices,
             quantities=quantities,
             taker_buy=taken,
-            trades=minute.trades + len(times) - len(stamps),
+            counts=counts,
         )
 
     @staticmethod

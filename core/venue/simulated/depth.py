@@ -15,7 +15,7 @@ from core.venue.simulated.quotes import Quotes
 from core.venue.simulated.render import price_text, quantity_text
 
 LEVELS = 1000  # per side, the most that REST shows
-POINTS_MAX = 256  # between two pushes; some 20 minutes, less than `Quotes.prints` looks back
+POINTS_MAX = 256  # between two pushes; some 20 minutes, about what a look back may cost
 GONE_MAX = 20_000  # levels per side that one push may remove
 STILL_MS = 1_000  # wall time between pushes of a book that stands still
 
@@ -137,7 +137,7 @@ class DepthChain:
         previous = number - 1 if before is None else self._number
         event = depth_event(quotes, symbol, previous, said, first)
         self._number, self._moment, self._told_ms = number, moment, wall_ms
-        self._point = quotes.print_number(symbol)
+        self._point = quotes.point_number(symbol)
         self._tick = quotes.instruments[symbol].tick_size
         return event
 
@@ -153,7 +153,7 @@ class DepthChain:
         Own takes alone need no look between: within one price point they only ever lower levels.
         """
         tick = quotes.instruments[self.symbol].tick_size
-        points = quotes.print_number(self.symbol) - self._point
+        points = quotes.point_number(self.symbol) - self._point
         if points > POINTS_MAX or tick != self._tick:
             return None
         if points == 0 or (points == 1 and not takes):
@@ -164,9 +164,9 @@ class DepthChain:
             if levels:
                 span = int(abs(levels[-1].price - levels[0].price) / tick) + 1
                 side.add(levels[0].price, span + takes)
-        for point in quotes.prints(self.symbol, self._point):
-            bids.add(point.price - tick * (not point.buyer_is_maker), LEVELS + takes)
-            asks.add(point.price + tick * point.buyer_is_maker, LEVELS + takes)
+        for price, bought in quotes.points_after(self.symbol, self._point):
+            bids.add(price - tick * bought, LEVELS + takes)
+            asks.add(price + tick * (not bought), LEVELS + takes)
             if max(len(bids), len(asks)) > GONE_MAX:
                 return None
         return bids, asks

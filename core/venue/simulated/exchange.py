@@ -27,7 +27,7 @@ from core.venue.simulated.peril import may_strain
 from core.venue.simulated.quotes import FUNDING_MS, MARK_WIGGLE, Quotes
 from core.venue.simulated.render import algo_row, income_row, order_row, trade_row
 
-RULES_VERSION = 2  # raise it when the same requests would give another ledger
+RULES_VERSION = 3  # raise it when the same requests would give another ledger
 SPAN_MAX_MINUTES = 240
 LAST = 1 << 31  # a rank behind all others
 

@@ -13,7 +13,8 @@ from core.venue.simulated.exchange import Exchange
 from core.venue.simulated.instruments import PERPETUAL_DELIVERY_MS, ListedInstrument
 from core.venue.simulated.klines import kline_detail
 from core.venue.simulated.market import Bar
-from core.venue.simulated.quotes import Point, Quotes
+from core.venue.simulated.prints import Print
+from core.venue.simulated.quotes import Quotes
 from core.venue.simulated.render import fixed, price_text, quantity_text
 from core.venue.simulated.rest_market import day_row, premium_row
 
@@ -90,7 +91,7 @@ def book_ticker(quotes: Quotes, symbol: str) -> Json:
     }
 
 
-def aggregate_trade(rules: ListedInstrument, row: Point, time_ms: int) -> Json:
+def aggregate_trade(rules: ListedInstrument, row: Print, time_ms: int) -> Json:
     """`<symbol>@aggTrade`; no order here is a retail price improvement, so `nq` is all of `q`."""
     return {
         "e": "aggTrade",
@@ -100,25 +101,9 @@ def aggregate_trade(rules: ListedInstrument, row: Point, time_ms: int) -> Json:
         "p": price_text(rules, row.price),
         "q": quantity_text(rules, row.quantity),
         "nq": quantity_text(rules, row.quantity),
-        "f": row.number,
-        "l": row.number,
+        "f": row.first,
+        "l": row.last,
         "T": row.time_ms,
-        "m": row.buyer_is_maker,
-        "st": 1,
-    }
-
-
-def trade(rules: ListedInstrument, row: Point, time_ms: int) -> Json:
-    """`<symbol>@trade`: the prints one by one."""
-    return {
-        "e": "trade",
-        "E": time_ms,
-        "T": row.time_ms,
-        "s": rules.symbol,
-        "t": row.number,
-        "p": price_text(rules, row.price),
-        "q": quantity_text(rules, row.quantity),
-        "X": "MARKET",
         "m": row.buyer_is_maker,
         "st": 1,
     }

@@ -2,7 +2,7 @@
 
 Prices are kept as integer ticks and quantities as integer steps, so that sums, extremes and the
 conversion to Decimal are exact and cheap.  Everything here works on a block of minutes at once
-(rows) with `POINTS` trades in each (columns).
+(rows) with `POINTS` points in each (columns).  How much is traded at which is told by `tape.py`.
 """
 
 from dataclasses import dataclass
@@ -10,14 +10,17 @@ from decimal import Decimal
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from core.venue.simulated.market import MINUTE_MS, Bar, Bars, Floats, Ints, Minute
+from core.venue.simulated.market import MINUTE_MS, Bar, Bars, Flags, Floats, Ints, Minute
+from core.venue.simulated.tape import (
+    POINTS,
+    drawn_sides,
+    drawn_taker_share,
+    spread_trades,
+    spread_volume,
+)
 
-POINTS = 20
 _SLOT_MS = MINUTE_MS // POINTS
-
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,8 @@ class Block:
 
     `ticks` (minutes, POINTS) count `price_unit`, `volume` (minutes,) counts `quantity_unit`; both
     units are powers of ten.  `bought` is the part of the volume that buyers took, -1 where it is to
-    be drawn.  Prints are drawn from `rng` when they are first looked at.
+    be drawn.  Each minute has at least a trade for each taker's side with volume and at most one
+    for each step of it.  Prints are drawn from `rng` when they are first looked at.
     """
 
     def __init__(
@@ -61,12 +65,20 @@ class Block:
     @cached_property
     def _prints(self) -> _Prints:
         rng, ticks = self._rng, self._ticks
-        made = np.rint(drawn_taker_share(rng, ticks) * self._volume).astype(np.int64)
+        volume, trades = self._volume, self._trades
+        made = np.rint(drawn_taker_share(rng, ticks) * volume).astype(np.int64)
+        made = np.where(trades == 1, np.where(2 * made < volume, 0, volume), made)
         bought = np.where(self._bought < 0, made, self._bought)
         sides = drawn_sides(rng, ticks)
-        steps = spread_volume(rng, sides, self._volume, bought)
+        weights = rng.standard_exponential(sides.shape)
+        taken = (bought, volume - bought)
+        steps, sides = spread_volume(weights, ticks, sides, taken, trades)
         offsets = _narrow(drawn_offsets(rng, len(ticks)))
         return _Prints(offsets_ms=offsets, steps=_narrow(steps), taker_buy=sides)
+
+    @cached_property
+    def _counts(self) -> Ints:
+        return _narrow(spread_trades(self._prints.steps, self._trades))
 
     def minute(self, row: int, open_ms: int) -> Minute:
         """Return row `row` as exact decimals."""
@@ -78,7 +90,7 @@ class Block:
             prices=tuple([Decimal(number) * tick for number in self._ticks[row].tolist()]),
             quantities=tuple([Decimal(number) * step for number in prints.steps[row].tolist()]),
             taker_buy=tuple(prints.taker_buy[row].tolist()),
-            trades=int(self._trades[row]),
+            counts=tuple(self._counts[row].tolist()),
         )
 
     def extremes(self) -> tuple[Floats, Floats]:
@@ -171,35 +183,6 @@ def drawn_offsets(rng: np.random.Generator, minutes: int) -> Ints:
     return offsets
 
 
-def drawn_sides(rng: np.random.Generator, ticks: Ints) -> Flags:
-    """Return who took at each point: buyers in 3 of 4 rising moves, sellers in 3 of 4 falling.
-
-    Two points of each minute are fixed, one of each kind, so that any split of a volume between
-    takers fits.
-    """
-    move = np.sign(np.diff(ticks, axis=1, prepend=ticks[:, :1]))
-    sides = rng.random(ticks.shape) < 0.5 + 0.25 * move
-    sides[:, POINTS // 3] = True
-    sides[:, 2 * POINTS // 3] = False
-    return sides
-
-
-def spread_volume(rng: np.random.Generator, sides: Flags, total: Ints, bought: Ints) -> Ints:
-    """Split each minute's `total` steps over its points so that buyers took exactly `bought`."""
-    weights = rng.standard_exponential(sides.shape)
-    on_buys = _apportioned(np.where(sides, weights, 0.0), bought)
-    on_sells = _apportioned(np.where(sides, 0.0, weights), total - bought)
-    return on_buys + on_sells
-
-
-def drawn_taker_share(rng: np.random.Generator, ticks: Ints) -> Floats:
-    """Return the share of volume that buyers took, 0.1 to 0.9: above a half in rising minutes."""
-    spread = np.maximum(ticks.max(axis=1) - ticks.min(axis=1), 1)
-    lean = (ticks[:, -1] - ticks[:, 0]) / spread
-    noise = 0.1 * rng.standard_normal(len(ticks))
-    return np.asarray(np.clip(0.5 + 0.15 * lean + noise, 0.1, 0.9), dtype=np.float64)
-
-
 def trade_counts(quote_volume: Floats) -> Ints:
     """Return how many trades a turnover stands for: 0.65 per square root of a quote unit.
 
@@ -237,15 +220,6 @@ def through_extremes(
     ticks = np.clip(on_ticks, low[:, None], high[:, None])
     np.put_along_axis(ticks, knots, values.astype(np.int64), axis=1)
     return np.asarray(ticks, dtype=np.int64)
-
-
-def _apportioned(weights: Floats, total: Ints) -> Ints:
-    """Split whole numbers by weight; each row of the answer adds up to its total."""
-    share = np.cumsum(weights, axis=1)
-    share /= share[:, -1:]
-    reached = np.floor(share * total[:, None]).astype(np.int64)
-    # The last point's share is exactly 1, but points of weight zero behind it repeat it.
-    return np.asarray(np.diff(reached, axis=1, prepend=0), dtype=np.int64)
 
 
 def _narrow(numbers: Ints) -> Ints:

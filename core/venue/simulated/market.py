@@ -22,6 +22,7 @@ MINUTE_MS = 60_000
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 
 class Bar(NamedTuple):
@@ -45,9 +46,10 @@ class Minute:
     """One symbol's trades of one minute; at least 12 points, the first is the open.
 
     `offsets_ms` ascend from 0 to at most 59,999; `prices` lie on the tick grid, `quantities` (base
-    asset traded at each point, 0 allowed) on the step grid; `taker_buy` tells who took.  Open, high
-    and low of a recorded minute may be stray trades off the tick grid, as on the venue itself.  The
-    properties are computed at each access.
+    asset traded at each point) on the step grid; `taker_buy` tells who took, `counts` how many
+    trades that were: 0 where nothing was traded, which quiet minutes have, else at most one for
+    each step.  Open, high and low of a recorded minute may be stray trades off the tick grid, as on
+    the venue itself.  The properties are computed at each access.
     """
 
     symbol: str
@@ -56,7 +58,12 @@ class Minute:
     prices: tuple[Decimal, ...]
     quantities: tuple[Decimal, ...]
     taker_buy: tuple[bool, ...]
-    trades: int
+    counts: tuple[int, ...]
+
+    @property
+    def trades(self) -> int:
+        """Return the number of trades."""
+        return sum(self.counts)
 
     @property
     def open(self) -> Decimal:
@@ -150,6 +157,10 @@ class PriceSource(Protocol):
 
     def points_before(self, symbol: str, index: int) -> int:
         """Return how many path points lie between the start of the history and minute `index`."""
+        ...
+
+    def prints_before(self, symbol: str, index: int) -> int:
+        """Return at how many of those points something was traded."""
         ...
 
     def trades_before(self, symbol: str, index: int) -> int:

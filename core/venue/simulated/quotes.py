@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
 from itertools import islice
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from core.venue.simulated.book import Level, Wear, seeded_levels
 from core.venue.simulated.instruments import ListedInstrument
@@ -20,7 +20,6 @@ from core.venue.simulated.market import MINUTE_MS, Bar, Minute, PriceSource
 FUNDING_MS = 8 * 3_600_000
 INTEREST_RATE = Decimal("0.00010000")
 MARK_WIGGLE = Decimal("0.0001")  # the mark price is never further than this from the last price
-PRINTS_MINUTES = 60
 RATES_CACHED_MAX = 2_000
 
 _E8 = Decimal("0.00000001")
@@ -30,16 +29,6 @@ _CLAMP = Decimal("0.0005")
 
 
 _Made = TypeVar("_Made")
-
-
-class Point(NamedTuple):
-    """One trade print of the price path, as `aggTrades` lists it."""
-
-    number: int
-    time_ms: int
-    price: Decimal
-    quantity: Decimal
-    buyer_is_maker: bool
 
 
 class _Lazily(dict[str, _Made]):
@@ -157,9 +146,23 @@ class Quotes:
         """
         return self.now_ms + self.wear.takes(symbol)
 
-    def print_number(self, symbol: str) -> int:
+    def point_number(self, symbol: str) -> int:
         """Return the number of the present price point, counted from the start of the history."""
         return 1 + self.source.points_before(symbol, self.minute_index) + self.point(symbol)
+
+    def points_after(self, symbol: str, number: int) -> list[tuple[Decimal, bool]]:
+        """Return price and whether a buyer took, of the points after a number and up to now."""
+        source, index = self.source, self.minute_index
+        while index > -source.history_minutes and source.points_before(symbol, index) > number:
+            index -= 1
+        found: list[tuple[Decimal, bool]] = []
+        told = number - source.points_before(symbol, index)
+        for at in range(index, self.minute_index):
+            minute = source.minute(symbol, at)
+            found += zip(minute.prices, minute.taker_buy, strict=True)
+        minute, count = self.minutes[symbol], self.point(symbol) + 1
+        found += zip(minute.prices[:count], minute.taker_buy[:count], strict=True)
+        return found[max(0, told) :]
 
     # ------------------------------------------------------------------ funding
     @property
@@ -234,7 +237,7 @@ class Quotes:
             return self.last(symbol)
         return self.source.bar(symbol, self.minute_index - 1).close
 
-    # ------------------------------------------------------------------ candles and prints
+    # ------------------------------------------------------------------ candles
     def forming(self, symbol: str) -> Bar:
         """Return the open minute's candle as far as it has gone."""
         minute = self.minutes[symbol]
@@ -257,7 +260,7 @@ class Quotes:
             close=prices[-1],
             volume=volume,
             quote_volume=quote,
-            trades=max(minute.trades * count // len(minute.prices), min(1, minute.trades)),
+            trades=sum(minute.counts[:count]),
             taker_volume=taker,
             taker_quote=taker_quote,
             first_trade=1 + self.source.trades_before(symbol, self.minute_index),
@@ -266,26 +269,3 @@ class Quotes:
     def closed_bars(self) -> ClosedBars:
         """Return the candles of the present minute, which is over."""
         return ClosedBars(self.source, self.minute_index)
-
-    def prints(self, symbol: str, after: int = 0) -> list[Point]:
-        """Return the price points of the last hour up to now as trades, oldest first.
-
-        `after` leaves out the points up to that number.
-        """
-        source, found = self.source, []
-        first = max(self.minute_index - PRINTS_MINUTES, -source.history_minutes)
-        for index in range(first, self.minute_index + 1):
-            base = 1 + source.points_before(symbol, index)
-            if source.points_before(symbol, index + 1) <= after:
-                continue
-            here = index == self.minute_index
-            minute = self.minutes[symbol] if here else source.minute(symbol, index)
-            for at, offset in enumerate(minute.offsets_ms):
-                time_ms = minute.open_ms + offset
-                if time_ms > self.now_ms:
-                    break
-                if base + at <= after:
-                    continue
-                price, quantity = minute.prices[at], minute.quantities[at]
-                found.append(Point(base + at, time_ms, price, quantity, not minute.taker_buy[at]))
-        return found

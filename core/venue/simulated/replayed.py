@@ -13,7 +13,8 @@ play are the least.
 
 **Paths.**  Open, high, low and close are hit exactly and volumes add up exactly; what lies between
 is drawn from (seed, symbol, block of the recording), so the same recording gives the same trades
-wherever it is moved to.  Taker volume and trade counts are the recorded ones where there are any.
+wherever it is moved to.  Taker volume and trade counts are the recorded ones where there are any;
+a count that no trades of at least a step each can have is brought to the nearest possible one.
 """
 
 from collections.abc import Mapping
@@ -26,10 +27,11 @@ import pandas as pd
 from core.errors import DataError
 from core.venue.simulated import draws
 from core.venue.simulated.instruments import ListedInstrument
-from core.venue.simulated.intrabar import POINTS, Block, as_doubles, through_extremes, trade_counts
+from core.venue.simulated.intrabar import Block, as_doubles, through_extremes, trade_counts
 from core.venue.simulated.market import MINUTE_MS, Bar, Bars, Floats, Ints, Minute
 from core.venue.simulated.recorded_rules import Recorded, recorded_under
 from core.venue.simulated.reel import BLOCK_MINUTES, Reel
+from core.venue.simulated.tape import POINTS, print_counts
 
 HOLE_MAX_MINUTES = 1_440
 # unit of the move in minutes, and what must be left to play for it to be taken
@@ -52,6 +54,7 @@ class _Tape:
     bought: Ints
     trades: Ints
     trades_before: Ints  # each minute, and at the end all
+    prints_before: Ints
 
 
 class ReplayedPrices:
@@ -140,9 +143,15 @@ class ReplayedPrices:
         """Return how many path points lie between the start of the history and minute `index`."""
         return (index + self._history_minutes) * POINTS
 
+    def prints_before(self, symbol: str, index: int) -> int:
+        """Return at how many of those points something was traded."""
+        return self._since_start(self._tapes[symbol].prints_before, index)
+
     def trades_before(self, symbol: str, index: int) -> int:
         """Return how many trades lie between the start of the history and minute `index`."""
-        before = self._tapes[symbol].trades_before
+        return self._since_start(self._tapes[symbol].trades_before, index)
+
+    def _since_start(self, before: Ints, index: int) -> int:
         return int(before[self._zero_row + index] - before[self._zero_row - self._history_minutes])
 
     def plays(self, index: int) -> bool:
@@ -294,7 +303,10 @@ def _taped(whole: pd.DataFrame, recorded: Recorded) -> _Tape:
     volume = counted("volume", quantity_unit)
     close = counted("close", price_unit)
     quote = close * float(price_unit) * (volume * float(quantity_unit))
+    bought = np.minimum(bought, volume)
     trades = counted("count", Decimal(1)) if "count" in whole else trade_counts(quote)
+    sides = np.where(bought < 0, volume > 0, (bought > 0).astype(np.int64) + (bought < volume))
+    trades = np.minimum(np.maximum(trades, sides), volume)
     return _Tape(
         price_unit=price_unit,
         quantity_unit=quantity_unit,
@@ -304,9 +316,10 @@ def _taped(whole: pd.DataFrame, recorded: Recorded) -> _Tape:
         low=counted("low", price_unit),
         close=close,
         volume=volume,
-        bought=np.minimum(bought, volume),
+        bought=bought,
         trades=trades,
         trades_before=np.concatenate([[0], np.cumsum(trades)]),
+        prints_before=np.concatenate([[0], np.cumsum(print_counts(volume, trades))]),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from itertools import islice, takewhile
 from typing import Any
 
 from core.venue.simulated.book import Level
@@ -10,7 +11,16 @@ from core.venue.simulated.exchange import Exchange
 from core.venue.simulated.instruments import ListedInstrument, exchange_info_symbol
 from core.venue.simulated.market import MINUTE_MS
 from core.venue.simulated.params import Params
-from core.venue.simulated.quotes import FUNDING_MS, INTEREST_RATE, Point
+from core.venue.simulated.prints import (
+    Fill,
+    fills,
+    minute_of_fill,
+    minute_of_print,
+    oldest_kept,
+    prints_back,
+    prints_from,
+)
+from core.venue.simulated.quotes import FUNDING_MS, INTEREST_RATE, Quotes
 from core.venue.simulated.render import fixed, price_text, quantity_text
 from core.venue.simulated.tickets import listed_rules
 
@@ -139,14 +149,14 @@ def day_row(exchange: Exchange, symbol: str) -> Json:
         low = min(low, money(float(bars.low.min())))
     last = forming.close
     last_id = forming.first_trade + forming.trades - 1
-    at = quotes.point(symbol)
+    print_ = next(prints_back(quotes, symbol, quotes.now_ms), None)
     return {
         "symbol": symbol,
         "priceChange": price_text(rules, last - first),
         "priceChangePercent": fixed((last / first - 1) * 100, 3),
         "weightedAvgPrice": price_text(rules, quote / volume if volume else last),
         "lastPrice": price_text(rules, last),
-        "lastQty": quantity_text(rules, quotes.minutes[symbol].quantities[at]),
+        "lastQty": quantity_text(rules, fills(print_)[-1].quantity if print_ else Decimal(0)),
         "openPrice": price_text(rules, first),
         "highPrice": price_text(rules, high),
         "lowPrice": price_text(rules, low),
@@ -184,28 +194,31 @@ def depth(exchange: Exchange, params: Params) -> Json:
 
 
 def agg_trades(exchange: Exchange, params: Params) -> list[Json]:
-    """GET /fapi/v1/aggTrades: the prints of the last hour."""
-    rules = listed_rules(params, exchange.quotes)
-    found = exchange.quotes.prints(rules.symbol)
+    """GET /fapi/v1/aggTrades: of the last 24 hours."""
+    rules, quotes = listed_rules(params, exchange.quotes), exchange.quotes
+    symbol = rules.symbol
     start, end = params.maybe_integer("startTime"), params.maybe_integer("endTime")
     first = params.maybe_integer("fromId")
     limit = params.limit(500, 1000)
-    kept = [
-        row
-        for row in found
-        if (start is None or row.time_ms >= start)
-        and (end is None or row.time_ms <= end)
-        and (first is None or row.number >= first)
-    ]
-    kept = kept[-limit:] if start is None and first is None else kept[:limit]
+    end = quotes.now_ms if end is None else min(end, quotes.now_ms)
+    if start is None and first is None:
+        kept = list(islice(prints_back(quotes, symbol, end), limit))[::-1]
+    else:
+        since = 0 if start is None else start
+        index = max((since - quotes.source.first_open_ms) // MINUTE_MS, oldest_kept(quotes))
+        if first is not None:
+            index = max(index, minute_of_print(quotes, symbol, first))
+        rows = takewhile(lambda row: row.time_ms <= end, prints_from(quotes, symbol, index))
+        wanted = (row for row in rows if row.time_ms >= since and row.number >= (first or 0))
+        kept = list(islice(wanted, limit))
     return [
         {
             "a": row.number,
             "p": price_text(rules, row.price),
             "q": quantity_text(rules, row.quantity),
             "nq": quantity_text(rules, row.quantity),
-            "f": row.number,
-            "l": row.number,
+            "f": row.first,
+            "l": row.last,
             "T": row.time_ms,
             "m": row.buyer_is_maker,
         }
@@ -214,21 +227,38 @@ def agg_trades(exchange: Exchange, params: Params) -> list[Json]:
 
 
 def trades(exchange: Exchange, params: Params) -> list[Json]:
-    """GET /fapi/v1/trades: the latest prints."""
+    """GET /fapi/v1/trades: the latest."""
     rules = listed_rules(params, exchange.quotes)
-    found = exchange.quotes.prints(rules.symbol)
-    return [_trade_row(rules, row) for row in found[-params.limit(500, 1000) :]]
+    return _latest_trades(exchange.quotes, rules, params.limit(500, 1000))
 
 
 def old_trades(exchange: Exchange, params: Params) -> list[Json]:
-    """GET /fapi/v1/historicalTrades: prints from an id on, by default the latest."""
+    """GET /fapi/v1/historicalTrades: trades from an id on, by default the latest."""
     rules, limit = listed_rules(params, exchange.quotes), params.limit(100, 500)
     first = params.maybe_integer("fromId")
-    found = exchange.quotes.prints(rules.symbol, 0 if first is None else first - 1)
-    return [_trade_row(rules, row) for row in (found[-limit:] if first is None else found[:limit])]
+    if first is None:
+        return _latest_trades(exchange.quotes, rules, limit)
+    index = minute_of_fill(exchange.quotes, rules.symbol, first)
+    rows = (
+        trade
+        for row in prints_from(exchange.quotes, rules.symbol, index)
+        if row.last >= first
+        for trade in fills(row)
+        if trade.number >= first
+    )
+    return [_trade_row(rules, row) for row in islice(rows, limit)]
 
 
-def _trade_row(rules: ListedInstrument, row: Point) -> Json:
+def _latest_trades(quotes: Quotes, rules: ListedInstrument, limit: int) -> list[Json]:
+    rows = (
+        trade
+        for row in prints_back(quotes, rules.symbol, quotes.now_ms)
+        for trade in reversed(fills(row))
+    )
+    return [_trade_row(rules, row) for row in islice(rows, limit)][::-1]
+
+
+def _trade_row(rules: ListedInstrument, row: Fill) -> Json:
     return {
         "id": row.number,
         "price": price_text(rules, row.price),

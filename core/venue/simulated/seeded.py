@@ -33,9 +33,10 @@ import numpy as np
 
 from core.venue.simulated import draws
 from core.venue.simulated.instruments import ListedInstrument, listed
-from core.venue.simulated.intrabar import POINTS, Block, trade_counts
+from core.venue.simulated.intrabar import Block, trade_counts
 from core.venue.simulated.market import MINUTE_MS, Bar, Bars, Floats, Ints, Minute
 from core.venue.simulated.reel import BLOCK_MINUTES, Reel
+from core.venue.simulated.tape import POINTS
 
 LEAN = (-0.04, 0.08, 0.08, 0.08, 0.08)
 LIMIT = 0.0036
@@ -115,6 +116,10 @@ class SeededPrices:
     def points_before(self, symbol: str, index: int) -> int:  # noqa: ARG002
         """Return how many path points lie between the start of the history and minute `index`."""
         return (index + self._history_minutes) * POINTS
+
+    def prints_before(self, symbol: str, index: int) -> int:
+        """Return at how many of those points something was traded: at all of them."""
+        return self.points_before(symbol, index)
 
     def trades_before(self, symbol: str, index: int) -> int:
         """Return how many trades lie between the start of the history and minute `index`."""
@@ -203,9 +208,9 @@ class SeededPrices:
         busy = np.exp(0.6 * rng.standard_normal(_DAY)) * (0.7 + 0.85 * shock)
         quote = rules.turnover * busy * self._profile(day)
         steps = np.rint(quote / float(rules.seed_price * rules.step_size))
-        trades = trade_counts(quote)
+        trades = np.maximum(POINTS, trade_counts(quote))
         return _Activity(
-            volume=np.maximum(1, steps).astype(np.int64),
+            volume=np.maximum(trades, steps).astype(np.int64),
             trades=trades,
             before=np.cumsum(trades) - trades,
         )

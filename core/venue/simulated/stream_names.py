@@ -19,7 +19,8 @@ DEPTH_MS = 250
 CONTRACT_MS = 1_000
 
 # Documented streams without a source here: no index of indices, no asset index, one session only.
-SILENT = ("<symbol>@compositeIndex", "!assetIndex@arr", "tradingSession")
+# `@trade` is no documented stream; clients ask for it, and production acknowledges and is silent.
+SILENT = ("<symbol>@compositeIndex", "!assetIndex@arr", "tradingSession", "<symbol>@trade")
 
 
 class Route(StrEnum):
@@ -57,7 +58,6 @@ _PATTERNS: tuple[tuple[str, str, Route, int], ...] = (
     (r"!markprice@arr@1s", "marks", Route.MARKET, 1_000),
     (r"!markprice@arr(?:@3s)?", "marks", Route.MARKET, 3_000),
     (_SYMBOL + r"@aggtrade", "agg", Route.MARKET, 0),
-    (_SYMBOL + r"@trade", "trade", Route.PUBLIC, 0),  # not in the documents, but pushed
     (_SYMBOL + r"@ticker", "ticker", Route.MARKET, TICKER_MS),
     (_SYMBOL + r"@miniticker", "mini", Route.MARKET, TICKER_MS),
     (r"!ticker@arr", "tickers", Route.MARKET, ARRAY_MS),

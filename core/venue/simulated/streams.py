@@ -8,6 +8,7 @@ follows the exchange's events; the rest shows the present and is pushed when it 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import islice, takewhile
 from typing import Any
 
 from core.venue.simulated import frames
@@ -15,13 +16,13 @@ from core.venue.simulated.depth import DepthChain, Json, Moment, moment_of
 from core.venue.simulated.events import MinuteClosed
 from core.venue.simulated.exchange import Exchange
 from core.venue.simulated.market import Bar
+from core.venue.simulated.prints import prints_after, prints_back
 from core.venue.simulated.stream_names import Stream, parse
 
 Frame = tuple[str, Any]  # stream name, payload
 
 FORCED_MS = 1_000  # wall time between liquidation frames of a symbol
 _KLINES = frozenset({"kline", "continuous"})
-_TRADES = frozenset({"agg", "trade"})
 
 
 @dataclass(slots=True)
@@ -73,7 +74,7 @@ class Publisher:
         klines: list[Frame] = []
         for watch in self._watches.values():
             stream = watch.stream
-            if stream.kind in _TRADES:
+            if stream.kind == "agg":
                 trades = self._trades(watch, event.close_ms - 1)
                 told += [(stream.name, payload) for payload in trades]
             elif stream.kind in _KLINES:
@@ -139,7 +140,7 @@ class Publisher:
                 return [frames.mark_price(exchange, stream.symbol)]
             case "marks":
                 return [[frames.mark_price(exchange, symbol) for symbol in quotes.symbols]]
-            case "agg" | "trade":
+            case "agg":
                 return self._trades(watch, quotes.now_ms)
             case "ticker" | "mini":
                 mini = stream.kind == "mini"
@@ -179,13 +180,14 @@ class Publisher:
         told, before = watch.seen or (0, None)
         if before == moment:
             return []
-        rows = [row for row in quotes.prints(symbol, told) if row.time_ms <= upto_ms]
-        watch.seen = (rows[-1].number if rows else told, moment)
         if before is None:
-            rows = rows[-1:]
+            rows = list(islice(prints_back(quotes, symbol, upto_ms), 1))
+        else:
+            later = prints_after(quotes, symbol, told)
+            rows = list(takewhile(lambda row: row.time_ms <= upto_ms, later))
+        watch.seen = (rows[-1].number if rows else told, moment)
         rules = quotes.instruments[symbol]
-        render = frames.aggregate_trade if watch.stream.kind == "agg" else frames.trade
-        return [render(rules, row, upto_ms) for row in rows]
+        return [frames.aggregate_trade(rules, row, upto_ms) for row in rows]
 
     def _partial_depth(self, watch: _Watch) -> list[Json]:
         symbol, quotes = watch.stream.symbol, self.exchange.quotes
