@@ -94,7 +94,7 @@ class VenueServer:
             enforce_limits=settings.enforce_limits,
         )
         self._publisher = Publisher(self._exchange)
-        self._sockets = Sockets(settings.wires)
+        self._sockets = Sockets(settings.wires, self._door.limits, wall_ms)
         self._faults = VenueFaults(self._exchange, self._sockets, wall_ms)
         self._desk = venue_ws_api.Desk(
             handle=self._called,

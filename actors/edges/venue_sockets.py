@@ -12,6 +12,7 @@ from aiohttp import WSMsgType, web
 
 from actors.edges.venue_wire import Backlogs, Wire, WireRules, framed
 from core.venue.simulated.control import STREAMS_MAX, Subscriptions
+from core.venue.simulated.limits import Limits
 from core.venue.simulated.stream_names import Route, parse
 
 _NOT_TEXT = {"code": 3, "msg": "Invalid JSON: expected value at line 1 column 1"}
@@ -64,10 +65,13 @@ class Sockets:
     """All connections of a venue.
 
     `tamper` may take a frame away from a connection (and send what it likes instead): a fault.
+    `limits` hears of addresses whose connections end because they talk too much, and bans them.
     """
 
-    def __init__(self, rules: WireRules | None = None) -> None:
-        self.rules = rules or WireRules()
+    def __init__(self, rules: WireRules, limits: Limits, wall_ms: Callable[[], int]) -> None:
+        self.rules = rules
+        self._limits = limits
+        self._wall_ms = wall_ms
         self.backlogs = Backlogs(self.rules.backlogs_max)
         self.tamper: Callable[[Connection, str, Any], bool] | None = None
         self._wanted: dict[str, dict[Connection, None]] = {}
@@ -108,8 +112,13 @@ class Sockets:
             connection.tell(key, payload)
 
     # ------------------------------------------------------------------ incoming
-    async def serve(self, request: web.Request, connection: Connection) -> web.WebSocketResponse:
-        """Run one connection until it ends."""
+    async def serve(self, request: web.Request, connection: Connection) -> web.StreamResponse:
+        """Run one connection until it ends; a banned address gets 418."""
+        verdict = self._limits.ban(request.remote or "", self._wall_ms())
+        if verdict is not None:
+            body = {"code": verdict.code, "msg": verdict.message}
+            headers = {"Retry-After": str(verdict.retry_after_s)}
+            return web.json_response(body, status=verdict.status, headers=headers)
         await connection.open(request)
         self._listen(connection, connection.market_names())
         if connection.route is Route.PRIVATE:
@@ -125,8 +134,14 @@ class Sockets:
         finally:
             self._private.pop(connection, None)
             self._forget(connection, connection.market_names())
+            self.left(connection, request.remote or "")
             connection.close()
         return connection.socket
+
+    def left(self, wire: Wire, address: str) -> None:
+        """Take note of how a client's connection has ended."""
+        if wire.talked_too_much:
+            self._limits.charge_violation(address, self._wall_ms())
 
     def _command(self, connection: Connection, text: str) -> None:
         before = connection.market_names()

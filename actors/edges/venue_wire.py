@@ -26,6 +26,7 @@ class WireRules:
     pong_s: float = 600.0  # without an answer to one the connection ends
     life_s: float = 86_400.0
     messages_per_s: int = 10  # incoming, controls included; more end the connection
+    controls_per_s: int = 5  # pings and pongs on the WS-API, where messages have REST's limits
     backlog_max: int = 16 << 20  # waiting for one client
     backlogs_max: int = 256 << 20  # waiting for all together
 
@@ -73,6 +74,7 @@ class Wire:
         )
         self.rules = rules
         self.is_cut = False
+        self.talked_too_much = False
         self._backlogs = backlogs
         self._transport: asyncio.WriteTransport | None = None
         self._pending: list[bytes] = []
@@ -134,6 +136,7 @@ class Wire:
     async def handles(self, message: WSMessage) -> bool:
         """Deal with pings, pongs and a client that talks too much; tell whether that was all."""
         if self._talks_too_much():
+            self.talked_too_much = True
             self.finish(WSCloseCode.POLICY_VIOLATION, "Too many requests")
             return True
         if message.type is WSMsgType.PING:

@@ -1,7 +1,7 @@
 """The simulated venue's WS-API over real sockets; what a frame means is `ws_api.py`'s business."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 from aiohttp import WSMsgType, web
@@ -41,7 +41,8 @@ async def serve(request: web.Request, sockets: Sockets, desk: Desk) -> web.Strea
         return web.json_response(refusal.body, status=refusal.status, headers=refusal.headers)
     shows = request.query.get("returnRateLimits", "true").lower() != "false"
     caller = Caller(address, desk.wall_ms(), shows)
-    wire = Wire(sockets.rules, sockets.backlogs)
+    rules = replace(sockets.rules, messages_per_s=sockets.rules.controls_per_s)
+    wire = Wire(rules, sockets.backlogs)
     await wire.open(request)
     try:
         async for message in wire.socket:
@@ -57,5 +58,6 @@ async def serve(request: web.Request, sockets: Sockets, desk: Desk) -> web.Strea
             elif message.type is WSMsgType.BINARY:
                 wire.post(framed(orjson.dumps(read_call("", caller, 0, 0))))
     finally:
+        sockets.left(wire, address)
         wire.close()
     return wire.socket

@@ -2,7 +2,14 @@
 
 import pytest
 
-from core.venue.simulated.limits import BAN_MAX_MS, DEFIANT_MAX, POOL_MAX, WEIGHT_MAX, Limits
+from core.venue.simulated.limits import (
+    BAN_MAX_MS,
+    CUTS_MAX,
+    DEFIANT_MAX,
+    POOL_MAX,
+    WEIGHT_MAX,
+    Limits,
+)
 from core.venue.simulated.signing import sign
 from tests.venue.test_venue_door import START_MS, WALL_MS, a_door, ask, signed
 
@@ -34,6 +41,22 @@ def test_bans_begin_at_two_minutes_and_grow_up_to_three_days():
     assert spans[0] == 120
     assert spans == sorted(spans)
     assert spans[-1] == BAN_MAX_MS // 1000
+
+
+def test_sockets_closed_again_and_again_for_talking_too_much_ban_the_address():
+    limits = Limits(enforced=True)
+    for _ in range(CUTS_MAX - 1):
+        limits.charge_violation("a", NOW)
+        assert limits.ban("a", NOW) is None
+    limits.charge_violation("a", NOW)
+    assert (limits.ban("a", NOW).status, limits.ban("a", NOW).retry_after_s) == (418, 120)
+    assert limits.charge_weight("a", NOW, 1).status == 418
+    assert limits.ban("b", NOW) is None
+    assert limits.ban("a", NOW + 120_000) is None
+    lax = Limits(enforced=False)
+    for _ in range(CUTS_MAX):
+        lax.charge_violation("a", NOW)
+    assert lax.ban("a", NOW) is None
 
 
 def test_orders_are_counted_by_account_in_two_windows():

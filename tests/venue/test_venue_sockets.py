@@ -303,3 +303,41 @@ def test_more_than_ten_messages_a_second_end_the_connection():
                 assert await until_closed(socket) == aiohttp.WSCloseCode.POLICY_VIOLATION
 
     asyncio.run(scenario())
+
+
+def test_an_address_that_is_cut_off_again_and_again_is_banned_for_a_while():
+    async def scenario() -> None:
+        async with a_session(speed=1, limits=True) as (url, session):
+            for _ in range(3):
+                async with session.ws_connect(f"{url}/public/ws") as socket:
+                    for number in range(11):
+                        await socket.send_json({"method": "LIST_SUBSCRIPTIONS", "id": number})
+                    await until_closed(socket)
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await session.ws_connect(f"{url}/market/ws")
+            assert refused.value.status == 418
+            assert refused.value.headers["Retry-After"] in {"119", "120"}
+            async with session.get(f"{url}/fapi/v1/ping") as response:
+                assert response.status == 418
+
+    asyncio.run(scenario())
+
+
+def test_more_than_five_pings_a_second_end_a_ws_api_connection():
+    async def scenario() -> None:
+        async with (
+            a_session(speed=1) as (url, session),
+            session.ws_connect(f"{url}/ws-fapi/v1") as socket,
+        ):
+            for number in range(20):
+                await socket.send_json({"id": number, "method": "ticker.price"})
+            for _ in range(5):
+                await socket.ping()
+            for number in range(20):
+                assert (await socket.receive_json(timeout=5))["id"] == number
+            assert not socket.closed
+            for _ in range(6):
+                await socket.ping()
+            assert await until_closed(socket) == aiohttp.WSCloseCode.POLICY_VIOLATION
+
+    asyncio.run(scenario())

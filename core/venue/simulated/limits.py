@@ -2,7 +2,8 @@
 
 The counts always go out in the answers' headers.  With enforcement on, passing the weight limit is
 429 with `Retry-After`; going on after that is 418, a ban that begins at two minutes and grows with
-every repetition, up to three days.  The funding endpoints have a pool of their own.
+every repetition, up to three days; so is having sockets closed again and again for too many
+messages.  The funding endpoints have a pool of their own.
 """
 
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ DEFIANT_MAX = 20  # requests after a 429 before the address is banned
 BAN_MS = 120_000
 BAN_GROWTH = 4
 BAN_MAX_MS = 3 * 86_400_000
+CUTS_MAX = 3  # sockets of an address that talked too much in five minutes: the last one bans it
+CUTS_MS = 300_000
 ADDRESSES_MAX = 10_000  # the oldest is forgotten first
 
 
@@ -45,6 +48,7 @@ class _Address:
     defiant: int = 0
     bans: int = 0
     banned_until_ms: int = 0
+    cuts: _Window = field(default_factory=lambda: _Window(CUTS_MS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +103,27 @@ class Limits:
         caller.defiant += 1
         if caller.defiant <= DEFIANT_MAX:
             return Verdict(429, -1003, text, window.left_s(wall_ms))
+        self._ban(caller, wall_ms)
+        return self._banned(caller, wall_ms)
+
+    def charge_violation(self, address: str, wall_ms: int) -> None:
+        """Count a socket that was closed for too many messages; repeating that is a ban."""
+        caller = self._caller(address)
+        if caller.cuts.add(wall_ms, 1) >= CUTS_MAX and self.enforced:
+            self._ban(caller, wall_ms)
+
+    def ban(self, address: str, wall_ms: int) -> Verdict | None:
+        """Return the verdict on a banned address."""
+        caller = self._addresses.get(address)
+        if caller is None or wall_ms >= caller.banned_until_ms:
+            return None
+        return self._banned(caller, wall_ms)
+
+    @staticmethod
+    def _ban(caller: _Address, wall_ms: int) -> None:
         caller.banned_until_ms = wall_ms + min(BAN_MS * BAN_GROWTH**caller.bans, BAN_MAX_MS)
         caller.bans = min(caller.bans + 1, 10)
         caller.defiant = 0
-        return self._banned(caller, wall_ms)
 
     @staticmethod
     def _banned(caller: _Address, wall_ms: int) -> Verdict:

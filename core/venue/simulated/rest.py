@@ -76,7 +76,7 @@ class Door:
         self.listen_keys = ListenKeys(api_key)
         self._api_key = api_key
         self._api_secret = api_secret
-        self._limits = Limits(enforced=enforce_limits)
+        self.limits = Limits(enforced=enforce_limits)
 
     def tick(self, wall_ms: int) -> None:
         """Bring the exchange up to the present."""
@@ -96,14 +96,14 @@ class Door:
         endpoint = ENDPOINTS.get((request.method, request.path))
         if endpoint is None and not listen:
             text = f"Path {request.path}, Method {request.method} is invalid"
-            headers = self._limits.headers(request.address, request.wall_ms, orders=False)
+            headers = self.limits.headers(request.address, request.wall_ms, orders=False)
             return Response(status=404, body={"code": -5000, "msg": text}, headers=headers)
         fields, repeated = parameters(request)
         params = Params(fields)
         weight = 1 if endpoint is None else endpoint.weight
         cost = weight if isinstance(weight, int) else weight(params)
         count = endpoint.orders if endpoint else (0, 0)
-        verdict = self._limits.charge_weight(
+        verdict = self.limits.charge_weight(
             request.address, request.wall_ms, cost, pooled=bool(endpoint and endpoint.pooled)
         )
         entry = None
@@ -112,7 +112,7 @@ class Door:
                 _refuse_repeated(repeated=repeated)
                 self._admit(request, endpoint.security if endpoint else Security.KEY, params)
                 if any(count):
-                    verdict = self._limits.charge_orders(request.wall_ms, *count)
+                    verdict = self.limits.charge_orders(request.wall_ms, *count)
             if verdict is not None:
                 return self._turned_away(request, verdict)
             if endpoint is None:
@@ -122,10 +122,10 @@ class Door:
                     entry = self._entry(request, fields)
                 body = self._performed(endpoint.handler, request, params, lag_ms)
         except Rejection as refusal:
-            headers = self._limits.headers(request.address, request.wall_ms, orders=False)
+            headers = self.limits.headers(request.address, request.wall_ms, orders=False)
             status, said = refusal.status, refusal.body()
             return Response(status=status, body=said, headers=headers, entry=entry)
-        headers = self._limits.headers(request.address, request.wall_ms, orders=any(count))
+        headers = self.limits.headers(request.address, request.wall_ms, orders=any(count))
         return Response(status=200, body=body, headers=headers, entry=entry)
 
     def _performed(self, handler: Handler, request: Request, params: Params, lag_ms: int) -> Any:
@@ -176,11 +176,11 @@ class Door:
 
     def greet(self, request: Request, weight: int) -> Response | None:
         """Charge for a WS-API handshake; return what it is turned away with, if it is."""
-        verdict = self._limits.charge_weight(request.address, request.wall_ms, weight)
+        verdict = self.limits.charge_weight(request.address, request.wall_ms, weight)
         return None if verdict is None else self._turned_away(request, verdict)
 
     def _turned_away(self, request: Request, verdict: Verdict) -> Response:
-        headers = self._limits.headers(request.address, request.wall_ms, orders=False)
+        headers = self.limits.headers(request.address, request.wall_ms, orders=False)
         headers["Retry-After"] = str(verdict.retry_after_s)
         body = {"code": verdict.code, "msg": verdict.message}
         return Response(status=verdict.status, body=body, headers=headers)
