@@ -355,3 +355,18 @@ def test_a_delisted_symbol_settles_its_position_and_expires_its_orders():
     assert ("EXPIRED", "EXPIRED", "7") in order_events(exchange, "rest")
     assert not exchange.account.held()
     assert exchange.ledger.orders[-1].client_order_id.startswith("settlement_autoclose-")
+
+
+def test_an_order_good_till_cancelled_expires_after_a_year():
+    exchange = an_exchange({"BTCUSDT": flat("100000.00", 366 * 1_440)})
+    order = limit(exchange, "BUY", "0.010", "99000.00")
+    assert order["goodTillDate"] == 0
+    year_ms = 365 * 86_400_000
+    exchange.advance(START_MS + year_ms - 1)
+    query = {"symbol": "BTCUSDT", "orderId": order["orderId"]}
+    assert call(exchange, "GET v1/order", **query)["status"] == "NEW"
+    exchange.advance(START_MS + year_ms)
+    row = call(exchange, "GET v1/order", **query)
+    assert (row["status"], row["updateTime"]) == ("EXPIRED", START_MS + year_ms)
+    told = [event["o"] for event in user_events(exchange) if event["e"] == "ORDER_TRADE_UPDATE"]
+    assert [(one["x"], one["er"]) for one in told] == [("NEW", "0"), ("EXPIRED", "0")]

@@ -134,3 +134,50 @@ def test_partial_depth_is_chained():
     assert len(events) > 5
     for before, after in pairwise(events):
         assert after["pu"] == before["u"]
+
+
+def test_own_resting_orders_are_seen_by_everybody():
+    watched = Watched(NAME, "btcusdt@depth5@100ms", "btcusdt@bookTicker", speed=0)
+    watched.jump(0.001)
+    before = watched.snapshot()
+    (best, held), far = before["bids"][0], before["bids"][300]
+    order = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC"}
+    for price in (best, far[0]):
+        watched.ask("POST order", **order, quantity="0.111", price=price, newClientOrderId=price)
+    watched.wall_ms += 100
+    watched.jump(0)
+    after = watched.snapshot()
+    assert after["lastUpdateId"] > before["lastUpdateId"]
+    assert Decimal(after["bids"][0][1]) == Decimal(held) + Decimal("0.111")
+    assert Decimal(after["bids"][300][1]) == Decimal(far[1]) + Decimal("0.111")
+    assert watched.of("btcusdt@bookTicker")[-1]["B"] == after["bids"][0][1]
+    assert watched.of("btcusdt@depth5@100ms")[-1]["b"] == after["bids"][:5]
+    assert joined(before, watched.of(NAME))[:2] == book_of(after)
+    watched.ask("DELETE order", symbol="BTCUSDT", origClientOrderId=best)
+    watched.ask("DELETE order", symbol="BTCUSDT", origClientOrderId=far[0])
+    watched.wall_ms += 100
+    watched.jump(0)
+    assert watched.snapshot()["bids"] == before["bids"]
+    assert joined(before, watched.of(NAME))[:2] == book_of(before)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_book_with_own_orders_in_it_is_never_crossed_and_leaves_no_ghosts(seed):
+    draws = random.Random(seed)
+    watched = Watched(NAME, seed=seed, speed=0)
+    watched.jump(1)
+    order = {"symbol": "BTCUSDT", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.9"}
+    for _ in range(12):
+        side = draws.choice(("BUY", "SELL"))
+        levels = watched.snapshot()["bids" if side == "BUY" else "asks"]
+        watched.ask("POST order", **order, side=side, price=levels[draws.randrange(40)][0])
+        watched.jump(draws.choice((0, 3, 8, 20)))
+        snapshot = watched.snapshot()
+        watched.jump(draws.choice((0, 3, 8)))
+        if draws.random() < 0.3:
+            watched.ask("DELETE allOpenOrders", symbol="BTCUSDT")
+        watched.wall_ms += 1_000
+        watched.jump(0.001)
+        bids, asks, _ = joined(snapshot, watched.of(NAME))
+        assert (bids, asks) == book_of(watched.snapshot())
+        assert max(bids) < min(asks)

@@ -29,6 +29,7 @@ class Wear:
     def __init__(self) -> None:
         self._taken: dict[tuple[str, str], tuple[int, dict[Decimal, Decimal]]] = {}
         self._takes: dict[str, int] = {}
+        self._stirs: dict[str, int] = {}
 
     def take(
         self, symbol: str, taker_side: str, moment: int, price: Decimal, quantity: Decimal
@@ -42,6 +43,14 @@ class Wear:
         self._taken[key] = (moment, taken)
         self._takes[symbol] = self._takes.get(symbol, 0) + 1
 
+    def stir(self, symbol: str) -> None:
+        """Note that an own order in the symbol's book has come, changed or gone."""
+        self._stirs[symbol] = self.stirs(symbol) + 1
+
+    def stirs(self, symbol: str) -> int:
+        """Return how often own orders in the symbol's book have come, changed or gone."""
+        return self._stirs.get(symbol, 0)
+
     def taken(self, symbol: str, taker_side: str, moment: int) -> Mapping[Decimal, Decimal]:
         """Return what is missing per price in the book of `moment`."""
         at, taken = self._taken.get((symbol, taker_side), (moment, _NOTHING))
@@ -49,7 +58,7 @@ class Wear:
 
     def takes(self, symbol: str) -> int:
         """Return how often own orders have changed the symbol's book: for update ids."""
-        return self._takes.get(symbol, 0)
+        return self._takes.get(symbol, 0) + self.stirs(symbol)
 
 
 def seeded_levels(

@@ -84,6 +84,12 @@ class Passed:
         ticks = range(at, at + levels) if self._up else range(max(at - levels + 1, 0), at + 1)
         self._ticks.setdefault(rest, set()).update(ticks)
 
+    def note(self, levels: list[Level]) -> None:
+        """Note single levels: own orders may lie off the ticks of the market's."""
+        for level in levels:
+            number, rest = divmod(level.price, self._tick)
+            self._ticks.setdefault(rest, set()).add(int(number))
+
     def __len__(self) -> int:
         return sum(map(len, self._ticks.values()))
 
@@ -105,6 +111,7 @@ class DepthChain:
     _number: int = 0
     _moment: Moment | None = None
     _point: int = 0  # the price point of the last push
+    _stirs: int = 0
     _tick: Decimal = Decimal(0)
     _sides: Sides = field(default_factory=lambda: ([], []))
     _told_ms: int = 0  # wall time of the last push
@@ -138,11 +145,12 @@ class DepthChain:
         event = depth_event(quotes, symbol, previous, said, first)
         self._number, self._moment, self._told_ms = number, moment, wall_ms
         self._point = quotes.point_number(symbol)
+        self._stirs = quotes.wear.stirs(symbol)
         self._tick = quotes.instruments[symbol].tick_size
         return event
 
     def _books(self, quotes: Quotes) -> Sides:
-        book = quotes.book
+        book = quotes.shown
         return book(self.symbol, "SELL", LEVELS), book(self.symbol, "BUY", LEVELS)
 
     def _passed(
@@ -151,12 +159,14 @@ class DepthChain:
         """Return what the books since the last push had; () if none came between, None if too many.
 
         Own takes alone need no look between: within one price point they only ever lower levels.
+        Own resting orders do: one may have come and gone.
         """
         tick = quotes.instruments[self.symbol].tick_size
         points = quotes.point_number(self.symbol) - self._point
         if points > POINTS_MAX or tick != self._tick:
             return None
-        if points == 0 or (points == 1 and not takes):
+        stirred = quotes.wear.stirs(self.symbol) > self._stirs
+        if (points == 0 and not stirred) or (points == 1 and not takes):
             return ()
         bids, asks = Passed(tick, up=False), Passed(tick, up=True)
         # A take empties one level at most, and for each emptied one the book shows one further out.
@@ -164,6 +174,8 @@ class DepthChain:
             if levels:
                 span = int(abs(levels[-1].price - levels[0].price) / tick) + 1
                 side.add(levels[0].price, span + takes)
+                if takes:
+                    side.note(levels)
         for price, bought in quotes.points_after(self.symbol, self._point):
             bids.add(price - tick * bought, LEVELS + takes)
             asks.add(price + tick * (not bought), LEVELS + takes)

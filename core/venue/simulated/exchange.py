@@ -41,7 +41,7 @@ class _Moment:
     time_ms: int
     rank: int
     symbol: str
-    ends: Order | AlgoOrder | None = None  # a GTD order whose date has come
+    ends: Order | AlgoOrder | None = None  # an order whose date has come
     at_risk: bool = False  # whether positions are to be looked after
     clears: bool = False  # a countdown that cancels the symbol's orders
 
@@ -57,6 +57,7 @@ class Exchange:
         self.orders = OrderDesk(self.ledger, self.quotes, self.account, self.outbox)
         self.algos = AlgoDesk(self.ledger, self.quotes, self.account, self.orders, self.outbox)
         self.orders.follower = self.algos
+        self.quotes.resting = self.ledger.resting
         self.risk = RiskEngine(self.ledger, self.quotes, self.account, self.orders, self.outbox)
         self.view = AccountView(self.account, self.quotes, self.ledger)
         self.candles = Candles(self.quotes)
@@ -227,11 +228,15 @@ class Exchange:
         return sorted(moments, key=lambda one: (one.time_ms, one.rank))
 
     def _expiries(self, after_ms: int, upto_ms: int) -> list[_Moment]:
-        rows: list[Order | AlgoOrder] = [*self.ledger.open_orders(), *self.ledger.open_algos()]
         ends = [
+            _Moment(time_ms=row.ends_ms, rank=-1, symbol=row.symbol, ends=row)
+            for row in self.ledger.open_orders()
+            if after_ms <= row.ends_ms <= upto_ms  # what has ended is open no more
+        ]
+        ends += [
             _Moment(time_ms=row.good_till_ms, rank=-1, symbol=row.symbol, ends=row)
-            for row in rows
-            if after_ms <= row.good_till_ms <= upto_ms  # what has ended is open no more
+            for row in self.ledger.open_algos()
+            if after_ms <= row.good_till_ms <= upto_ms
         ]
         busy = self.ledger.busy_symbols()
         return ends + [

@@ -131,7 +131,7 @@ def ticker(exchange: Exchange, symbol: str, *, mini: bool) -> Json:
 
 def partial_depth(quotes: Quotes, symbol: str, levels: int, previous: int) -> Json:
     """`<symbol>@depth<levels>`: the best levels, whole at each push."""
-    sides = (quotes.book(symbol, "SELL", levels), quotes.book(symbol, "BUY", levels))
+    sides = (quotes.shown(symbol, "SELL", levels), quotes.shown(symbol, "BUY", levels))
     return depth_event(quotes, symbol, previous, sides)
 
 

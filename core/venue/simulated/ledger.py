@@ -61,6 +61,7 @@ class Order:
     price_match: str = "NONE"
     self_trade_prevention: str = "EXPIRE_MAKER"
     good_till_ms: int = 0
+    ends_ms: int = 0  # when it ends by itself; 0: never
     stop_price: Decimal = ZERO
     status: str = "NEW"
     executed: Decimal = ZERO
@@ -359,6 +360,14 @@ class Ledger:
     def open_orders(self, symbol: str | None = None) -> list[Order]:
         """Return open orders, oldest first."""
         return _flat(self._open_orders, symbol)
+
+    def resting(self, symbol: str, side: str) -> dict[Decimal, Decimal]:
+        """Return the quantities that limit orders of a side leave in the book, by price."""
+        found: dict[Decimal, Decimal] = {}
+        for order in self._open_orders.get(symbol, {}).values():
+            if order.side == side and order.type == "LIMIT":
+                found[order.price] = found.get(order.price, ZERO) + order.remaining
+        return found
 
     def busy_symbols(self) -> list[str]:
         """Return the symbols with open orders."""

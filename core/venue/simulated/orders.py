@@ -26,6 +26,7 @@ from core.venue.simulated.tickets import Ticket
 NO_REASON, SELF_TRADE, IOC_REMAINDER, IOC_SELF_TRADE, DISPLACED, LIQUIDATED = "012345"
 DELISTED, MARKET_REMAINDER = "7", "9"
 AT_ONCE = frozenset({"IOC", "FOK"})
+GTC_LIFE_MS = 365 * 86_400_000
 
 
 class Follower(Protocol):
@@ -85,6 +86,7 @@ class OrderDesk:
             price_match=ticket.price_match,
             self_trade_prevention=ticket.self_trade_prevention,
             good_till_ms=ticket.good_till_ms,
+            ends_ms=self._end_of(ticket),
             algo_id=algo.algo_id if algo else 0,
             activate_price=ticket.activate_price,
             callback_rate=ticket.callback_rate,
@@ -93,6 +95,10 @@ class OrderDesk:
         if order.reduces:
             self._displace(order.symbol, order.position_side)
         return order
+
+    def _end_of(self, ticket: Ticket) -> int:
+        good_till_cancelled = ticket.type == "LIMIT" and ticket.time_in_force == "GTC"
+        return self._quotes.now_ms + GTC_LIFE_MS if good_till_cancelled else ticket.good_till_ms
 
     def enter(self, order: Order) -> None:
         """Record an order as NEW and tell of it."""
@@ -258,6 +264,7 @@ class OrderDesk:
         status = "PARTIALLY_FILLED" if order.remaining else "FILLED"
         order.move(status, trade.time_ms, executedQty=str(order.executed))
         self._ledger.settle_order(order)
+        self._stir(order)
         if execution == "TRADE":  # the venue's own takeovers are not sent early
             self._outbox.user(lite_event(rules, order, trade))
         exposure = self._account.order_notionals(order.symbol)
@@ -294,9 +301,11 @@ class OrderDesk:
         self.cancel_all(symbol)
 
     def expire_due(self, order: Order) -> None:
-        """End a GTD order whose date has come."""
-        if order.is_open:
+        """End a GTD order whose date has come, or a GTC order that is a year old."""
+        if order.is_open and order.good_till_ms:
             self._end(order, "CANCELED", "CANCELED", NO_REASON)
+        elif order.is_open:
+            self._expire(order, NO_REASON)
 
     def expire_for_liquidation(self, order: Order) -> None:
         """End an order because the account is being liquidated."""
@@ -325,6 +334,12 @@ class OrderDesk:
 
     def tell(self, order: Order, execution: str, reason: str = NO_REASON) -> None:
         """Send the order's state to the user stream."""
+        self._stir(order)
         rules = self._quotes.instruments[order.symbol]
         exposure = self._account.order_notionals(order.symbol)
         self._outbox.user(order_event(rules, order, execution, reason=reason, exposure=exposure))
+
+    def _stir(self, order: Order) -> None:
+        """Give the book a new number where an own order in it has changed."""
+        if order.type == "LIMIT":
+            self._quotes.wear.stir(order.symbol)

@@ -74,6 +74,7 @@ class Quotes:
         self.now_ms = now_ms
         self.ended = False
         self.wear = Wear()
+        self.resting: Callable[[str, str], Mapping[Decimal, Decimal]] = lambda _symbol, _side: {}
         self.statuses: dict[str, str] = {}  # of symbols that are not TRADING
         self.stilled: dict[str, tuple[int, int]] = {}  # when a symbol's marks stand still
         self.hidden: dict[str, None] = {}  # symbols that exchangeInfo leaves out
@@ -203,7 +204,22 @@ class Quotes:
     # ------------------------------------------------------------------ book
     def touch(self, symbol: str) -> tuple[Level, Level]:
         """Return best bid and best ask; the last price is one of the two."""
-        return self.book(symbol, "SELL", 1)[0], self.book(symbol, "BUY", 1)[0]
+        return self.shown(symbol, "SELL", 1)[0], self.shown(symbol, "BUY", 1)[0]
+
+    def shown(self, symbol: str, taker_side: str, depth: int) -> list[Level]:
+        """Return the levels that everybody sees, best first: the book with own orders in it."""
+        levels = self.book(symbol, taker_side, depth)
+        sign = 1 if taker_side == "BUY" else -1
+        own = self.resting(symbol, "SELL" if sign > 0 else "BUY")
+        if not own:
+            return levels
+        other = self.book(symbol, "SELL" if sign > 0 else "BUY", 1)
+        seen = dict(levels)
+        for price, quantity in own.items():
+            # One that meets the other side is about to be filled: no book is shown crossed.
+            if not other or (price - other[0].price) * sign > 0:
+                seen[price] = seen.get(price, Decimal(0)) + quantity
+        return [Level(price, seen[price]) for price in sorted(seen, reverse=sign < 0)][:depth]
 
     def book(self, symbol: str, taker_side: str, depth: int) -> list[Level]:
         """Return the levels a taker of that side would meet, best first (`book.py`)."""

@@ -188,8 +188,8 @@ def depth(exchange: Exchange, params: Params) -> Json:
         "lastUpdateId": quotes.update_id(rules.symbol),
         "E": exchange.now_ms,
         "T": exchange.now_ms,
-        "bids": side(quotes.book(rules.symbol, "SELL", limit)),
-        "asks": side(quotes.book(rules.symbol, "BUY", limit)),
+        "bids": side(quotes.shown(rules.symbol, "SELL", limit)),
+        "asks": side(quotes.shown(rules.symbol, "BUY", limit)),
     }
 
 
