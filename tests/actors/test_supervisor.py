@@ -67,6 +67,22 @@ def test_a_crash_restarts_that_symbol_and_stops_nobody_else(
     assert not tree.unread(ETH, m.Resync)
 
 
+def test_a_crash_whose_report_fails_is_reported_again(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post, left = tree.directory.post, [MemoryError()]
+
+    def short_of_memory(message: Any, **given: Any) -> None:
+        if isinstance(message, m.Crashed) and left:
+            raise left.pop()
+        post(message, **given)
+
+    monkeypatch.setattr(tree.directory, "post", short_of_memory)
+    tree.crash_and_restart("persistence")
+    assert tree.child("persistence").restarts == 1
+    assert not left
+
+
 @pytest.mark.parametrize("where", ["__init__", "start_up"])
 @pytest.mark.parametrize("error", ERRORS, ids=lambda e: type(e).__name__)
 def test_a_symbol_that_fails_at_birth_is_tried_again(
