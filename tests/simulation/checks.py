@@ -56,6 +56,11 @@ class Watch:
         if self._naked_ns:
             self._check_naked()
 
+    @property
+    def anxious(self) -> bool:
+        """Tell whether a position is naked, so that every step counts."""
+        return bool(self._naked_ns)
+
     def excuse(self, now_ns: int) -> None:
         """Protection may be late from here: nobody was there to give it."""
         self._excused_ns = now_ns

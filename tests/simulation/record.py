@@ -11,6 +11,8 @@ from core.messages import Purpose
 from core.routes import Room
 from core.venue.simulated.account import Position
 
+_HASHED_TOGETHER = 500
+
 
 class Record:
     """Takes the trace of every process of a run; `violations` are broken promises, in words."""
@@ -24,13 +26,19 @@ class Record:
         self.lines: list[str] = []
         self._whole = whole
         self._hash = hashlib.sha256()
+        self._unhashed: list[str] = []
         self._fence: dict[str, int] = {}  # symbol -> generation that execution knows
         self._intents: dict[str, m.Intent] = {}
 
     @property
     def digest(self) -> str:
         """Return the hash of all that happened, in order."""
+        self._take_in()
         return self._hash.hexdigest()
+
+    def _take_in(self) -> None:
+        self._hash.update("".join(self._unhashed).encode())
+        self._unhashed.clear()
 
     def begin(self, epoch: int) -> None:
         """A new process knows no generation."""
@@ -38,7 +46,9 @@ class Record:
         self._write(f"epoch {epoch}")
 
     def _write(self, line: str) -> None:
-        self._hash.update(line.encode())
+        self._unhashed.append(line)
+        if len(self._unhashed) > _HASHED_TOGETHER:
+            self._take_in()
         if self._whole:
             self.lines.append(line)
 
