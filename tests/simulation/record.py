@@ -122,14 +122,18 @@ class Record:
         if proposal not in self.approved:
             self.violations.append(f"I1 {name} leaves without an approval")
 
-    def stop_leaves(self, data: dict[str, Any], position: Position) -> None:
-        """Judge a stop at the moment its request is sent by the position it is for."""
+    def stop_leaves(self, data: dict[str, Any], position: Position, last: Decimal) -> None:
+        """Judge a stop at the moment its request is sent by the position it is for.
+
+        It lies beyond the entry's price; where that was never heard, beyond the market's.
+        """
         if not position.amount:
             return
         trigger = Decimal(data["triggerPrice"])
         closing = "SELL" if position.amount > 0 else "BUY"
-        beyond = trigger >= position.entry if closing == "SELL" else trigger <= position.entry
-        if data["side"] != closing or beyond:
+        prices = (position.entry, last)
+        wrong = trigger >= max(prices) if closing == "SELL" else trigger <= min(prices)
+        if data["side"] != closing or wrong:
             self.violations.append(
                 f"I2 {data['clientAlgoId']} {data['side']} at {trigger} protects no position of"
                 f" {position.amount} entered at {position.entry}"

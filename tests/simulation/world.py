@@ -43,7 +43,7 @@ class DiceStrategy:
         self._eager = 3
 
     def generate_signal(self, df: pd.DataFrame) -> tuple[str | None, float, dict[str, Any]]:
-        opened_ms = int(df.index.values[-1].astype("datetime64[ms]").astype("int64"))
+        opened_ms = df.index[-1].value // 1_000_000
         if opened_ms >= self.quiet_from_ms:
             return None, 0.0, {}
         drawn = zlib.crc32(f"{opened_ms} {df['close'].to_numpy()[-1]!r}".encode()) % 10
