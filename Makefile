@@ -24,7 +24,8 @@ run: install
 test: $(TEST_READY) $(COMPILED)
 	@exec $(PYTHON) -m pytest $(ARGS)
 
-# The bot on one thread under faults, a run a seed; a failing one prints the line that reruns it.
+# The bot on one thread under faults, a run a seed, a process a core; a failing one prints the line
+# that reruns it.
 chaos: $(TEST_READY) $(COMPILED)
 	@exec $(PYTHON) -m tests.simulation.chaos --seeds $(SEEDS) $(ARGS)
 

@@ -62,6 +62,8 @@ def budget_of(config: Config) -> Budget:
     return Budget(
         restarts_max=config.MAX_RESTARTS,
         period_s=config.RESTART_PERIOD_S,
+        root_restarts_max=config.ROOT_MAX_RESTARTS,
+        root_period_s=config.ROOT_RESTART_PERIOD_S,
         backoff_min_s=config.BACKOFF_MIN_S,
         backoff_max_s=config.BACKOFF_MAX_S,
         reset_after_s=config.BACKOFF_RESET_S,

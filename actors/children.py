@@ -34,10 +34,15 @@ class ChildSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """How often a child may be restarted, and how long to wait before; wall seconds."""
+    """How often a child may be restarted, and how long to wait before; wall seconds.
+
+    Symbols are counted one by one, the rooms together: each restart takes the later ones along.
+    """
 
     restarts_max: int
     period_s: float
+    root_restarts_max: int
+    root_period_s: float
     backoff_min_s: float
     backoff_max_s: float
     reset_after_s: float
@@ -53,7 +58,7 @@ class Child:
     restarts: int = 0  # one for each crash
     mailbox: Mailbox | None = None
     slot: Slot = field(default_factory=Slot)
-    crashes_ns: deque[int] = field(default_factory=deque)  # wall stamps within the period
+    crashes_ns: deque[int] = field(default_factory=deque)  # a symbol's, wall, within the period
     up_ns: int = 0  # when it last came up, wall
     backoffs: int = 0  # in a row, without a healthy time between
     last_error: str = ""

@@ -209,7 +209,8 @@ class Stepped:
         """
         timeline = self._timeline
         while not self._stopped:
-            ready = [seat for seat in (*self._seats, *self._others) if seat.busy()]
+            ready: list[Participant] = [seat for seat in self._seats if seat.busy()]
+            ready += [other for other in self._others if other.busy()]
             due_ns = timeline.next_ns()
             if not ready:
                 self._idle_ns = timeline.now_ns

@@ -1,6 +1,7 @@
 """Starts the rooms in order, watches them, and puts successors in the place of the dead."""
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -59,6 +60,7 @@ class SupervisorActor(TradingActor):
         self._stopping = False
         self._zombies: list[Slot] = []
         self._quarantined_ns: dict[str, int] = {}  # wall, by name
+        self._row_crashes_ns: deque[int] = deque()  # of all rooms, wall, within the root's period
         publish(self)
 
     def retire(self) -> None:
@@ -187,12 +189,9 @@ class SupervisorActor(TradingActor):
         child.last_error = error
         child.restarts += 1
         now_ns = self.context.directory.clock.wall_ns()
-        period_ns = int(self._budget.period_s * NS_PER_S)
-        while child.crashes_ns and now_ns - child.crashes_ns[0] > period_ns:
-            child.crashes_ns.popleft()
-        child.crashes_ns.append(now_ns)
-        if len(child.crashes_ns) > self._budget.restarts_max:
-            return self._past_budget(child, now_ns)
+        beyond = self._beyond_budget(child, now_ns)
+        if beyond:
+            return self._past_budget(child, beyond, now_ns)
         delay_s = self._backoff_s(child, now_ns)
         child.state = "backoff"
         later = m.Restart(name=child.spec.name, generation=child.generation)
@@ -244,8 +243,20 @@ class SupervisorActor(TradingActor):
         """Return how many threads of condemned actors have not ended."""
         return sum(slot.lingers() for slot in self._zombies)
 
-    def _past_budget(self, child: Child, now_ns: int) -> Iterable[Any]:
-        limit = f"more than {self._budget.restarts_max} crashes in {self._budget.period_s:.0f} s"
+    def _beyond_budget(self, child: Child, now_ns: int) -> str:
+        """Count a crash; return which limit it breaks, empty if none."""
+        budget, symbol = self._budget, bool(child.spec.symbol)
+        counted = child.crashes_ns if symbol else self._row_crashes_ns
+        limit = budget.restarts_max if symbol else budget.root_restarts_max
+        period_s = budget.period_s if symbol else budget.root_period_s
+        while counted and now_ns - counted[0] > int(period_s * NS_PER_S):
+            counted.popleft()
+        counted.append(now_ns)
+        if len(counted) <= limit:
+            return ""
+        return f"more than {limit} crashes{'' if symbol else ' of rooms'} in {period_s:.0f} s"
+
+    def _past_budget(self, child: Child, limit: str, now_ns: int) -> Iterable[Any]:
         if not child.spec.symbol:
             child.state = "failed"
             self._give_up(f"{child.spec.name}: {limit}; last error: {child.last_error}")

@@ -180,8 +180,11 @@ class TradingActor(pykka.ThreadingActor):
         self.actor_stopped.set()
         pykka.ActorRegistry.unregister(self.actor_ref)
         mailbox.reader_gone.set()
-        said = in_one_line(error)
-        self.report_crash(said, last if isinstance(last, Envelope) else None)
+        said, cause = in_one_line(error), last if isinstance(last, Envelope) else None
+        try:
+            self.report_crash(said, cause)
+        except BaseException:  # noqa: BLE001 - memory was short, say; a corpse must be reported
+            self.report_crash(said, cause)
         with suppress(Exception):  # the successor is on its way: this only helps who looks into it
             self._write_down(said, envelopes)
         with suppress(Exception):  # an error that cannot even be printed

@@ -277,8 +277,21 @@ class Config(BaseSettings):
     RETRY_DELAY: Real = setting(1.0, "First delay between retries, doubling, s.", ge=0, le=600)
 
     # --- supervision -------------------------------------------------------------------------
-    MAX_RESTARTS: Whole = setting(5, "Restarts within RESTART_PERIOD_S before quarantine.", ge=0)
-    RESTART_PERIOD_S: Real = setting(60.0, "Window in which restarts are counted, s.", gt=0)
+    MAX_RESTARTS: Whole = setting(
+        5, "Restarts of one symbol within RESTART_PERIOD_S before its quarantine.", ge=0
+    )
+    RESTART_PERIOD_S: Real = setting(
+        60.0, "Window in which the restarts of a symbol are counted, s.", gt=0
+    )
+    ROOT_MAX_RESTARTS: Whole = setting(
+        3,
+        "Restarts of persistence, risk, execution and feed together within"
+        " ROOT_RESTART_PERIOD_S before the process gives up with exit code 70.",
+        ge=0,
+    )
+    ROOT_RESTART_PERIOD_S: Real = setting(
+        120.0, "Window in which the restarts of those rooms are counted, s.", gt=0
+    )
     BACKOFF_MIN_S: Real = setting(0.2, "First delay before a restart, doubling, s.", ge=0)
     BACKOFF_MAX_S: Real = setting(30.0, "Longest delay before a restart, s.", ge=0)
     BACKOFF_RESET_S: Real = setting(120.0, "Healthy time after which the delay restarts, s.", gt=0)

@@ -300,7 +300,7 @@ def main(arguments: list[str]) -> int:
         code = app(args=words, prog_name="run.py", standalone_mode=False)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        code = _INTERRUPTED
     except BrokenPipeError:
         # the reader of a pipe left, as `| head` does; nothing more can be said to it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -313,6 +313,8 @@ def main(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 the last line of defence names what it did not expect
         text = f"internal error, {type(error).__name__}: {error}. Fix: run with --debug, report it."
         return _fail(text, _INTERNAL_ERROR, debug=debug)
+    if code == _INTERRUPTED:  # the library's own answer to Ctrl-C, too
+        sys.stderr.write("stopped by Ctrl-C or SIGTERM\n")
     return code if isinstance(code, int) else 0
 
 

@@ -140,6 +140,8 @@ class ExecutionMachine:
             if failure.code == CANNOT_REDUCE:
                 out += self._recovery.ask(f"{bracket.symbol}: an exit could not reduce", now)
             return out
+        if bracket.entry is None or bracket.entry.client_id != failure.client_id:
+            return ()  # an order of the trade before: its word comes late
         return self._entries.failed(bracket, failure, now)
 
     def _algo_gone(self, gone: m.AlgoGone, now: Moment) -> Out:

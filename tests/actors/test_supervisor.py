@@ -67,6 +67,22 @@ def test_a_crash_restarts_that_symbol_and_stops_nobody_else(
     assert not tree.unread(ETH, m.Resync)
 
 
+def test_a_crash_whose_report_fails_is_reported_again(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post, left = tree.directory.post, [MemoryError()]
+
+    def short_of_memory(message: Any, **given: Any) -> None:
+        if isinstance(message, m.Crashed) and left:
+            raise left.pop()
+        post(message, **given)
+
+    monkeypatch.setattr(tree.directory, "post", short_of_memory)
+    tree.crash_and_restart("persistence")
+    assert tree.child("persistence").restarts == 1
+    assert not left
+
+
 @pytest.mark.parametrize("where", ["__init__", "start_up"])
 @pytest.mark.parametrize("error", ERRORS, ids=lambda e: type(e).__name__)
 def test_a_symbol_that_fails_at_birth_is_tried_again(
@@ -206,14 +222,40 @@ def test_a_thousand_crashes_in_a_row_do_not_overflow_the_backoff(
     assert tree.runtime.delays_s[0] <= 36.0
 
 
-def test_a_room_past_its_budget_makes_the_supervisor_give_up(plant: Callable[..., Tree]) -> None:
-    tree = plant(restarts_max=1).start_up()
-    tree.crash_and_restart("feed")
-    tree.await_state({"feed": "up"})
-    tree.crash("feed")
+def test_the_rooms_have_one_budget_together_and_past_it_the_supervisor_gives_up(
+    plant: Callable[..., Tree],
+) -> None:
+    tree = plant(restarts_max=99, root_restarts_max=3).start_up()
+    everybody = dict.fromkeys(tree.states(), "up")
+    for room in ("feed", "risk", "feed"):
+        tree.crash_and_restart(room)
+        tree.await_state(everybody)
+        tree.clock.advance(30)
+    assert tree.gave_up.empty(), "three are within the budget"
+    tree.crash("execution")
     why = tree.gave_up.get(timeout=PATIENCE_S)
-    assert why.startswith("feed: more than 1 crashes in 60 s; last error: ValueError('poison')")
-    assert tree.child("feed").state == "failed"
+    assert why.startswith(
+        "execution: more than 3 crashes of rooms in 120 s; last error: ValueError('poison')"
+    )
+    assert tree.child("execution").state == "failed"
+    assert tree.gave_up.empty()
+
+
+def test_rooms_that_crash_seldom_never_use_up_their_budget(plant: Callable[..., Tree]) -> None:
+    tree = plant().start_up()
+    for _ in range(6):
+        tree.crash_and_restart("feed")
+        tree.await_state({"feed": "up"})
+        tree.clock.advance(40.1)
+    assert tree.gave_up.empty()
+
+
+def test_symbols_do_not_use_up_the_budget_of_the_rooms(plant: Callable[..., Tree]) -> None:
+    tree = plant(restarts_max=99, root_restarts_max=1).start_up()
+    for _ in range(4):
+        tree.crash_and_restart(BTC)
+        tree.await_state({BTC: "up"})
+    tree.crash_and_restart("feed")
     assert tree.gave_up.empty()
 
 

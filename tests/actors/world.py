@@ -150,6 +150,8 @@ class Tree:
         self._budget = Budget(
             restarts_max=int(budget.get("restarts_max", 3)),
             period_s=budget.get("period_s", 60.0),
+            root_restarts_max=int(budget.get("root_restarts_max", budget.get("restarts_max", 3))),
+            root_period_s=budget.get("root_period_s", 120.0),
             backoff_min_s=budget.get("backoff_min_s", 0.2),
             backoff_max_s=budget.get("backoff_max_s", 30.0),
             reset_after_s=budget.get("reset_after_s", 120.0),

@@ -22,6 +22,7 @@ from tests.execution.desk import (
     approved,
     found,
     is_free,
+    name_of,
     one,
     opened,
     ready,
@@ -152,6 +153,16 @@ def test_a_refused_entry_frees_the_symbol(failure, state, outcome):
     assert one(m.IntentMoved, out).state == state
     assert ended(out) == outcome
     assert is_free(desk)
+
+
+@pytest.mark.parametrize("purpose", [Purpose.STOP, Purpose.TARGET])
+@pytest.mark.parametrize("failure", [Failure.REFUSED, Failure.UNKNOWN])
+def test_a_late_failure_of_an_earlier_trade_s_order_says_nothing_of_the_entry(purpose, failure):
+    desk = sent()
+    earlier = name_of(purpose, 0, a_proposal(proposal_id="another trade"))
+    assert desk.tell(a_failure(earlier, purpose, failure), 0.01) == ()
+    desk.tell(an_order_event(ENTRY, Side.BUY, trade_id=1, fills="10"), 0.01)
+    assert one(m.EntryEnded, tuple(desk.said)).outcome == "filled"
 
 
 def test_an_entry_that_expires_without_a_fill_frees_the_symbol():

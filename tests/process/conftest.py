@@ -63,6 +63,14 @@ class Process:
         self._process.send_signal(signal.SIGINT)
         return self._process.wait(within_s)
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    def maps(self) -> str:
+        """Return which files it has mapped: the libraries it has loaded so far."""
+        return Path(f"/proc/{self._process.pid}/maps").read_text(encoding="utf-8")
+
     def wait(self, within_s: float) -> int:
         """Return its exit code."""
         return self._process.wait(within_s)

@@ -3,13 +3,23 @@
 # ruff: noqa: T201 - it is a command: what it finds goes to the terminal
 
 import argparse
+import gc
+import itertools
+import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import nullcontext
+from multiprocessing import get_context
 
 import loguru
 
+from tests.simulation.mutants import MUTANTS
 from tests.simulation.world import Outcome, Simulation
+
+_GARBAGE_FROM = 50_000  # a run makes little garbage in cycles and much that lives to its end
 
 
 def run_seed(seed: int, without: tuple[str, ...] = (), *, whole: bool = False) -> Outcome:
@@ -18,50 +28,90 @@ def run_seed(seed: int, without: tuple[str, ...] = (), *, whole: bool = False) -
     return Simulation(seed, without=without, whole=whole).run()
 
 
+def run_seed_with(seed: int, without: tuple[str, ...], mutant: str) -> Outcome:
+    """Run one seed, with a bug in the code if one is named."""
+    gc.set_threshold(_GARBAGE_FROM)
+    bug = next((known for known in MUTANTS if known.name == mutant), None)
+    with bug.alive() if bug is not None else nullcontext():
+        return run_seed(seed, without)
+
+
 def main() -> int:
     """Run what the command line asks for; 1 if any seed failed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=200)
-    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=200, help="how many")
+    parser.add_argument("--first", type=int, default=1, help="the first of them")
     parser.add_argument("--seed", type=int, help="this one only, with all it says")
     parser.add_argument("--without", default="", help="kinds of faults left out, comma-separated")
     parser.add_argument("--seconds", type=float, default=0, help="stop after so many; 0: never")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="processes; default: one a core"
+    )
+    parser.add_argument(
+        "--mutant", default="", choices=["", *(known.name for known in MUTANTS)], metavar="NAME",
+        help="put this bug of docs/simulation.md into the code",
+    )  # fmt: skip
     given = parser.parse_args()
     without = tuple(kind for kind in given.without.split(",") if kind)
     if given.seed is not None:
-        outcome = run_seed(given.seed, without, whole=True)
+        bug = next((known for known in MUTANTS if known.name == given.mutant), None)
+        with bug.alive() if bug is not None else nullcontext():
+            outcome = run_seed(given.seed, without, whole=True)
         print("\n".join(outcome.lines))
         print("\n".join(outcome.violations) or "no violation")
         return int(bool(outcome.violations))
-    return run_many(range(given.first, given.first + given.seeds), without, given.seconds)
+    seeds = range(given.first, given.first + given.seeds)
+    return report(outcomes(seeds, without, given.mutant, given.jobs, given.seconds))
 
 
-def run_many(seeds: range, without: tuple[str, ...], seconds: float) -> int:
-    """Run seeds, print counts by fault and by outcome, and each failure with its rerun line."""
+def outcomes(
+    seeds: range, without: tuple[str, ...], mutant: str, jobs: int, seconds: float
+) -> Iterator[Outcome]:
+    """Yield what became of each seed as it ends, over `jobs` processes."""
+    began, left = time.monotonic(), iter(seeds)
+    if jobs <= 1:
+        for seed in left:
+            yield run_seed_with(seed, without, mutant)
+            if seconds and time.monotonic() - began > seconds:
+                return
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        running: set[Future[Outcome]] = set()
+        while True:
+            late = seconds and time.monotonic() - began > seconds
+            for seed in itertools.islice(left, 0 if late else 2 * jobs - len(running)):
+                running.add(pool.submit(run_seed_with, seed, without, mutant))
+            if not running:
+                return
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from sorted((one.result() for one in done), key=lambda outcome: outcome.seed)
+
+
+def report(ended: Iterator[Outcome]) -> int:
+    """Print each failure with its rerun line, then counts by fault and one line of rates."""
     began = time.monotonic()
     faults: Counter[str] = Counter()
     totals: Counter[str] = Counter()
-    naked: list[float] = []
-    for seed in seeds:
-        outcome = run_seed(seed, without)
+    naked_s = 0.0
+    for outcome in ended:
         totals["seeds"] += 1
-        totals["failed" if outcome.violations else "passed"] += 1
+        totals["failed"] += bool(outcome.violations)
         totals["entries"] += outcome.entries
         totals["trades"] += outcome.trades
         totals["processes"] += outcome.processes
         totals["turns"] += outcome.turns
-        naked.append(outcome.naked_max_s)
+        naked_s = max(naked_s, outcome.naked_max_s)
         faults.update(outcome.faults)
         if outcome.violations:
-            print(f"seed {seed}: {outcome.violations[0]}\n  rerun: {outcome.rerun}", flush=True)
-        if seconds and time.monotonic() - began > seconds:
-            break
-    took = time.monotonic() - began
+            print(f"seed {outcome.seed}: {outcome.violations[0]}\n  rerun: {outcome.rerun}")
+            sys.stdout.flush()
+    took_s = time.monotonic() - began
     print("faults: " + ", ".join(f"{kind} {n}" for kind, n in sorted(faults.items())))
-    print("totals: " + ", ".join(f"{kind} {n}" for kind, n in totals.items()))
     print(
-        f"longest without a stop: {max(naked):.1f} s; {totals['seeds'] / took:.1f} seeds/s,"
-        f" {totals['turns'] / took:.0f} turns/s, {took:.0f} s in all"
+        f"{totals['seeds']} seeds, {totals['failed']} failed: {totals['entries']} entries, "
+        f"{totals['trades']} trades, {totals['processes']} processes, {faults.total()} faults, "
+        f"longest without a stop {naked_s:.1f} s; {totals['seeds'] / took_s:.1f} seeds/s, "
+        f"{totals['turns'] / took_s:.0f} turns/s, {took_s:.0f} s in all"
     )
     return int(bool(totals["failed"]))
 

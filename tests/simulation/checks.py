@@ -56,6 +56,11 @@ class Watch:
         if self._naked_ns:
             self._check_naked()
 
+    @property
+    def anxious(self) -> bool:
+        """Tell whether a position is naked, so that every step counts."""
+        return bool(self._naked_ns)
+
     def excuse(self, now_ns: int) -> None:
         """Protection may be late from here: nobody was there to give it."""
         self._excused_ns = now_ns
@@ -145,7 +150,7 @@ class Watch:
                 continue
             distance = (entry - algo.trigger_price) / entry * (1 if amount > ZERO else -1)
             widest = 3 * Decimal(str(self._config.STOPLOSS_PCT))
-            if ZERO < distance < widest:
+            if distance < widest:  # one that rests on the side of profit closes with a profit
                 return True
             self._say(f"I2 the stop of {symbol} is {distance:.4f} from its entry")
         return False

@@ -129,7 +129,9 @@ class Process:
     def _about_to_send(self, path: str, method: str, data: dict[str, Any]) -> None:
         """Look into the journal at the moment an entry leaves, at the position when a stop does."""
         if method == "POST" and data.get("type") == "STOP_MARKET":
-            self._record.stop_leaves(data, self._side.exchange.account.positions[data["symbol"]])
+            exchange, symbol = self._side.exchange, data["symbol"]
+            position = exchange.account.positions[symbol]
+            self._record.stop_leaves(data, position, exchange.quotes.last(symbol))
         name = data.get("newClientOrderId", "")
         if method == "POST" and path == "/fapi/v1/order" and "-E-" in name:
             reader = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)

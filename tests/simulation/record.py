@@ -11,6 +11,8 @@ from core.messages import Purpose
 from core.routes import Room
 from core.venue.simulated.account import Position
 
+_HASHED_TOGETHER = 500
+
 
 class Record:
     """Takes the trace of every process of a run; `violations` are broken promises, in words."""
@@ -24,13 +26,19 @@ class Record:
         self.lines: list[str] = []
         self._whole = whole
         self._hash = hashlib.sha256()
+        self._unhashed: list[str] = []
         self._fence: dict[str, int] = {}  # symbol -> generation that execution knows
         self._intents: dict[str, m.Intent] = {}
 
     @property
     def digest(self) -> str:
         """Return the hash of all that happened, in order."""
+        self._take_in()
         return self._hash.hexdigest()
+
+    def _take_in(self) -> None:
+        self._hash.update("".join(self._unhashed).encode())
+        self._unhashed.clear()
 
     def begin(self, epoch: int) -> None:
         """A new process knows no generation."""
@@ -38,7 +46,9 @@ class Record:
         self._write(f"epoch {epoch}")
 
     def _write(self, line: str) -> None:
-        self._hash.update(line.encode())
+        self._unhashed.append(line)
+        if len(self._unhashed) > _HASHED_TOGETHER:
+            self._take_in()
         if self._whole:
             self.lines.append(line)
 
@@ -112,14 +122,18 @@ class Record:
         if proposal not in self.approved:
             self.violations.append(f"I1 {name} leaves without an approval")
 
-    def stop_leaves(self, data: dict[str, Any], position: Position) -> None:
-        """Judge a stop at the moment its request is sent by the position it is for."""
+    def stop_leaves(self, data: dict[str, Any], position: Position, last: Decimal) -> None:
+        """Judge a stop at the moment its request is sent by the position it is for.
+
+        It lies beyond the entry's price; where that was never heard, beyond the market's.
+        """
         if not position.amount:
             return
         trigger = Decimal(data["triggerPrice"])
         closing = "SELL" if position.amount > 0 else "BUY"
-        beyond = trigger >= position.entry if closing == "SELL" else trigger <= position.entry
-        if data["side"] != closing or beyond:
+        prices = (position.entry, last)
+        wrong = trigger >= max(prices) if closing == "SELL" else trigger <= min(prices)
+        if data["side"] != closing or wrong:
             self.violations.append(
                 f"I2 {data['clientAlgoId']} {data['side']} at {trigger} protects no position of"
                 f" {position.amount} entered at {position.entry}"

@@ -26,8 +26,8 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 FAULTS_S = (3, 30)
 HEALED_S = 31
 QUIET_S = 45
-END_S = 75
-REST_S = 10
+END_S = 62  # a drop copy after the last entry, at the slowest
+REST_S = 23
 ROOMS = ("persistence", "risk", "execution", "feed")
 # A disk in memory where there is one: the journal is committed for every entry.
 _FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -46,7 +46,7 @@ class DiceStrategy:
         opened_ms = df.index[-1].value // 1_000_000
         if opened_ms >= self.quiet_from_ms:
             return None, 0.0, {}
-        drawn = zlib.crc32(f"{opened_ms} {df['close'].iloc[-1]!r}".encode()) % 10
+        drawn = zlib.crc32(f"{opened_ms} {df['close'].to_numpy()[-1]!r}".encode()) % 10
         word = {0: "BUY", 1: "BUY", 2: "SELL", 3: "SELL", 4: "CLOSE"}.get(drawn)
         return word, 0.9 if word else 0.0, {}
 
@@ -220,7 +220,8 @@ class Simulation:
             self._step()
 
     def _step(self) -> None:
-        self.watch.look()
+        if self.side.changed or self.watch.anxious:
+            self.watch.look()
         if self.process is not None and self.process.loop.failures:
             self.record.violations += [f"L4 nobody caught {f}" for f in self.process.loop.failures]
             self.process.loop.failures.clear()

@@ -1,0 +1,133 @@
+"""Ends that are not the usual one: told twice, told too early, or given up; and what remains."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from core.errors import SupervisorGaveUpError
+from tests.process.conftest import World, eventually
+from tests.process.leftovers import nothing_is_left
+
+pytestmark = pytest.mark.process
+
+INTERRUPTED = 130
+SYMBOLS = "BTCUSDT,ETHUSDT"
+SLUGGARD = """
+import os, pathlib, time
+
+class Sluggard:
+    warmup = 20
+
+    def __init__(self, config):
+        pass
+
+    def generate_signal(self, df):
+        flag = pathlib.Path(os.environ["FLAG"])
+        if flag.exists():
+            flag.with_suffix(".taken").touch()
+            time.sleep(120)
+        return None, 0.0, {}
+"""
+# Loaded with the strategy, so that a re-run of the crash meets the same defect.
+SABOTEUR = """
+from core.execution.entry import Entries
+from core.risk.machine import RiskMachine
+
+def defect(place, name):
+    sound = getattr(place, name)
+    def broken(self, wish, *rest):
+        if wish.__class__.__name__ in ("Proposal", "Approval"):
+            raise ValueError("a defect")
+        return sound(self, wish, *rest)
+    setattr(place, name, broken)
+
+class Saboteur:
+    warmup = 20
+
+    def __init__(self, config):
+        pass
+
+    def generate_signal(self, df):
+        return "BUY", 0.9, {}
+"""
+DEFECTS = {"risk": "defect(RiskMachine, '_check_room')", "execution": "defect(Entries, 'approve')"}
+
+
+def test_a_second_signal_ends_a_slow_stop_at_once_with_130(world: World) -> None:
+    (world.folder / "sluggard.py").write_text(SLUGGARD, encoding="utf-8")
+    flag = world.folder / "hang.flag"
+    world.start_venue("--seed", "3", "--speed", "60", "--symbols", SYMBOLS)
+    bot = world.start_bot(
+        SYMBOLS=SYMBOLS,
+        STRATEGY="sluggard:Sluggard",
+        PYTHONPATH=str(world.folder),
+        FLAG=str(flag),
+        HUNG_AFTER_S="600",
+    )
+    control = world.state / "control.json"
+    eventually("the bot is up", lambda: control.exists() and "control API" in bot.text(), 60)
+    flag.touch()
+    eventually("a symbol hangs", flag.with_suffix(".taken").exists, 30)
+    bot.signal(signal.SIGINT)
+    eventually("the stop has begun", lambda: not control.exists(), 10)
+    bot.signal(signal.SIGTERM)
+    assert bot.wait(5) == INTERRUPTED, bot.text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("library", ["pydantic_core", "numpy", "pandas"])
+def test_a_signal_while_it_is_loading_ends_it_with_one_line(
+    world: World, library: str, number: signal.Signals
+) -> None:
+    bot = world.start("--config", "paper.yaml", "--no-dashboard")
+    eventually(f"{library} is being loaded", lambda: library in bot.maps(), 30)
+    bot.signal(number)
+    code = bot.wait(30)
+    assert "Traceback" not in bot.text()
+    lines = bot.text().splitlines()
+    if code == INTERRUPTED:
+        assert len(lines) == 1, bot.text()
+        assert lines[0].startswith("stopped")
+    else:  # it was faster: then it stopped in order
+        assert code == 0, bot.text()
+    nothing_is_left(world.state)
+
+
+@pytest.mark.parametrize("room", DEFECTS)
+def test_a_room_that_keeps_crashing_ends_with_70_and_its_crash_runs_again(
+    world: World, room: str
+) -> None:
+    source = f"{SABOTEUR}\n{DEFECTS[room]}\n"
+    (world.folder / "saboteur.py").write_text(source, encoding="utf-8")
+    here = {"PYTHONPATH": str(world.folder)}
+    world.start_venue("--seed", "3", "--speed", "60", "--symbols", SYMBOLS)
+    bot = world.start_bot(
+        SYMBOLS=SYMBOLS,
+        STRATEGY="saboteur:Saboteur",
+        ALLOW_TECHNICAL_ONLY="true",
+        ROOT_MAX_RESTARTS="1",
+        **here,
+    )
+    assert bot.wait(90) == SupervisorGaveUpError.exit_code, bot.text()
+    (last,) = [line for line in bot.text().splitlines() if line.startswith("error: ")]
+    assert f"{room}: more than 1 crashes of rooms in 120 s" in last
+    assert "Traceback" not in bot.text()
+    assert world.ledger()["orders"] == []
+    files = sorted((world.state / "crashes").glob(f"crash-*-{room}-*.json"))
+    assert len(files) == 2
+    for file in files:
+        found = rerun(world, file, **here)
+        assert found["same"] is True
+        assert found["actor"] == room
+        assert found["error"].startswith("ValueError('a defect') at saboteur.py:")
+        assert found["messages"]
+
+
+def rerun(world: World, file: Path, **env: str) -> dict[str, object]:
+    """Run `replay-crash` on a file and return its answer."""
+    again = world.start("replay-crash", str(file), "--json", name=file.stem, **env)
+    assert again.wait(60) == 0, again.text()
+    answer: dict[str, object] = json.loads(again.text())
+    return answer
