@@ -27,6 +27,7 @@ from actors.edges.tables import (
     DayRow,
     Epoch,
     Order,
+    SignalRow,
     Trade,
     insertion,
     parameters,
@@ -195,15 +196,18 @@ class DatabaseManager:
         with self._connection.session() as database:
             return self._trail.head(database)
 
-    def prune(self, before_ns: int) -> int:
+    def prune(self, now_ns: int, keep_ns: int) -> int:
         """Remove a batch of the oldest decisions, signals and actor events; return how many went.
 
-        `before_ns` is venue time.  The journal, fills and trades stay: positions are computed from
-        them.  Call it again while it returns more than 0.
+        What is kept is counted back from `now_ns`, venue time, or from the newest signal where that
+        is older: a clock that is wrong must not empty the tables.  The journal, fills and trades
+        stay, for positions are computed from them.  Call it again while it returns more than 0.
         """
         with self._writing() as database:
             if self._lease is not None:
                 self._lease.prove(database)
+            newest = SignalRow.select(peewee.fn.MAX(SignalRow.kline_close_ns)).scalar(database)
+            before_ns = min(now_ns, int(newest or now_ns)) - keep_ns
             gone = prune_telemetry(database, before_ns, _PRUNED_AT_ONCE)
             gone += self._trail.prune(database, before_ns, _PRUNED_AT_ONCE)
         self._committed()

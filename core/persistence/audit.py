@@ -10,10 +10,11 @@ head noted elsewhere (the log has it at every start and stop) does.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 GENESIS = "0" * 64
 
@@ -120,8 +121,8 @@ def seal(table: str, row: Mapping[str, Any]) -> str:
 
 
 def canonical(content: Any) -> str:
-    """Write JSON in the one way that is hashed: no spaces, keys in order, ASCII."""
-    return json.dumps(content, separators=(",", ":"), sort_keys=True)
+    """Write JSON in the one way that is hashed: no spaces, keys in order."""
+    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def link_hash(previous: str, seq: int, audit: Audit) -> str:
