@@ -281,6 +281,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _MONEY_SAFETY,
 )
 VERSION = len(MIGRATIONS)
+_MIGRATING = 7_462_101_823  # any number that nobody else locks
 
 
 def version_of(database: Database) -> int:
@@ -309,6 +310,10 @@ def migrate(database: Database, where: str) -> int:
     """
     words = _SQLITE if isinstance(database, SqliteDatabase) else _POSTGRESQL
     found = version_of(database)
+    if found < VERSION and not isinstance(database, SqliteDatabase):
+        # Two bots that start at once must not both create what is missing.
+        database.execute_sql(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
+        found = version_of(database)
     check_version(found, where)
     for version in range(found + 1, VERSION + 1):
         for statement in MIGRATIONS[version - 1]:
