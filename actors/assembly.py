@@ -132,7 +132,11 @@ class Assembly:
             ChildSpec(
                 name=Room.PERSISTENCE.value,
                 actor_class=PersistenceActor,
-                arguments=(database, PersistenceMachine(epoch, self._leverage())),
+                arguments=(
+                    database,
+                    PersistenceMachine(epoch, self._leverage()),
+                    self._config.RETENTION_DAYS,
+                ),
                 hung_after_s=15.0,
                 shutdown_s=10.0,
             ),

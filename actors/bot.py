@@ -13,6 +13,7 @@ from actors.directory import Directory
 from actors.edges.database import DatabaseManager
 from actors.edges.gateway import Gateway
 from actors.edges.lease import RENEW_S, Holder, Lease
+from actors.edges.provenance import provenance
 from actors.edges.service_notify import ServiceNotify
 from actors.edges.state_directory import StateDirectory, StateLock
 from actors.edges.strategy_loader import load_strategy_class
@@ -35,6 +36,7 @@ from core.errors import SupervisorGaveUpError, UnavailableError
 from core.execution.bracket import ZERO
 from core.risk.machine import RiskMachine
 from core.routes import Room
+from models.model_files import model_path
 
 _TICK_S = 0.25
 _STATUS_EVERY_S = 10.0
@@ -135,11 +137,17 @@ class MultiSymbolBot:
         await asyncio.to_thread(self._database.initialize_database)
         await asyncio.to_thread(self._database.rehearse)
         self._lease = Lease(Holder.here(self.state.lock_file))
-        epoch = await asyncio.to_thread(
-            self._database.begin_epoch, self.address.venue_id, self._lease
-        )
-        self._tracer = Tracer(self.state.traces, epoch, days_max=self.config.TRACE_RETENTION_DAYS)
         settings = self.config.model_dump(mode="json", exclude=_NOT_DESCRIBED)
+        used = [model_path(self.state.models, symbol) for symbol in sorted(models.predictors)]
+        epoch = await asyncio.to_thread(
+            self._database.begin_epoch,
+            self.address.venue_id,
+            self._lease,
+            provenance(settings, used),
+        )
+        links, head = await asyncio.to_thread(self._database.audit_head)
+        log.info(f"audit chain: {links} links, newest {head}")
+        self._tracer = Tracer(self.state.traces, epoch, days_max=self.config.TRACE_RETENTION_DAYS)
         self._crash_files = CrashFiles(self.state.crashes, settings)
         self._directory = Directory(
             epoch=epoch, clock=clock, tracer=self._tracer, crash_files=self._crash_files

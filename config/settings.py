@@ -310,7 +310,9 @@ class Config(BaseSettings):
         7, "Days that message traces are kept, if they fit in 160 files of 16 MB.", ge=1
     )
     RETENTION_DAYS: Whole = setting(
-        1825, "Days that order and audit records are kept.", ge=1, pending=True
+        1825,
+        "Venue days that decisions, signals, actor events and audit links are kept; orders stay.",
+        ge=1,
     )
 
     # --- watching ----------------------------------------------------------------------------

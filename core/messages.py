@@ -8,51 +8,9 @@ unless the name says `wall`.
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import StrEnum
 
-
-# ---------------------------------------- words
-class Side(StrEnum):
-    """Direction of an order, in the venue's words."""
-
-    BUY = "BUY"
-    SELL = "SELL"
-
-    @property
-    def opposite(self) -> "Side":
-        """Return the side that reduces a position opened by this one."""
-        return Side.SELL if self is Side.BUY else Side.BUY
-
-    @property
-    def sign(self) -> int:
-        """Return +1 for BUY and -1 for SELL."""
-        return 1 if self is Side.BUY else -1
-
-
-class Purpose(StrEnum):
-    """Why an order exists; the letter stands in its client id."""
-
-    ENTRY = "E"
-    STOP = "S"
-    TARGET = "T"
-    EXIT = "X"
-
-
-class Failure(StrEnum):
-    """How a request failed, as far as that is known (`core/execution/classify.py`)."""
-
-    NOT_SENT = "not_sent"  # no byte left: it cannot have happened
-    REFUSED = "refused"  # the venue said no: it did not happen
-    UNKNOWN = "unknown"  # it may have happened
-
-
-class TradingState(StrEnum):
-    """What risk lets through, from all to nothing; latched."""
-
-    RECONCILING = "RECONCILING"
-    ACTIVE = "ACTIVE"
-    REDUCING = "REDUCING"
-    HALTED = "HALTED"
+from core.venue.instrument import Instrument
+from core.words import Failure, Purpose, Side, TradingState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +44,7 @@ class MarkPrice:
     symbol: str
     price: Decimal
     event_ns: int
+    last_price: Decimal | None = None  # the feed's newest trade price; None while it knows none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +118,26 @@ class StreamDown:
 
     stream: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueHealth:
+    """How the way to the venue stands, once a second.  Gateway -> risk.  Times are wall time."""
+
+    clock_error_ms: int  # how far our reckoning of the venue's clock may be off
+    market_silent_s: float  # since the last frame of the quietest market socket
+    weight_used: float  # part of the venue's request weight of this minute, 0..1
+    orders_used: float  # part of the venue's order counts, the tighter one, 0..1
+    quiet_s: float  # how long the venue still wants silence after 429 or 418
+    at_wall_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstrumentChanged:
+    """The venue lists a symbol with other rules than before, or no longer.  Gateway -> rooms."""
+
+    symbol: str
+    instrument: Instrument | None  # None: it is not listed any more
 
 
 # ---------------------------------------- feed -> symbol
@@ -310,6 +289,23 @@ class StateChanged:
     reason: str
     latched_until_day: int | None  # venue day that clears it; None: a person clears it
     at_ns: int
+    symbol: str = ""  # empty: the whole account
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateRecorded:
+    """A trading state is on disk: from now on it may be announced.  PersistenceActor -> risk."""
+
+    state: StateChanged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossStreak:
+    """How many round trips of a symbol ended in a loss, one after the other; stored."""
+
+    symbol: str
+    losses: int
+    at_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,6 +319,10 @@ class DayLedger:
     funding: Decimal
     entries: int
     halted: bool
+    transfers: Decimal = Decimal(0)  # in minus out since 00:00: no gain, no loss
+    wallet_start: Decimal = Decimal(0)
+    equity_min: Decimal = Decimal(0)  # lowest of the day
+    bases: tuple[tuple[str, Decimal], ...] = ()  # mark at 00:00 of what was carried over
 
 
 # ---------------------------------------- execution <-> persistence
@@ -460,6 +460,7 @@ class OrderFailed:
     failure: Failure
     code: int  # the venue's code, 0 without one
     detail: str
+    action: str = ""  # what it asks for (`core/execution/classify.py`), empty where nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -537,6 +538,8 @@ class AccountSnapshot:
     unrealized_pnl: Decimal
     margin: Decimal
     at_ns: int
+    earned_today: Decimal | None = None  # income since 00:00 venue time without transfers
+    transfers_today: Decimal | None = None  # None: not asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -658,6 +661,44 @@ class RecoveredBook:
     day: DayLedger | None
     state: StateChanged | None
     peak_equity: Decimal
+    symbol_states: tuple[StateChanged, ...] = ()  # what is latched for single symbols
+    loss_streaks: tuple[tuple[str, int], ...] = ()
+    entries: tuple[tuple[str, int], ...] = ()  # (symbol, venue ns) of the last day's, ascending
+    absent: tuple[Intent, ...] = ()  # entries believed absent within the last 24 wall hours
+
+
+# ---------------------------------------- a person, or whoever acts for one -> risk
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halt:
+    """Open nothing more until a person resumes; positions keep their stops."""
+
+    source: str  # cli, signal, file, execution, ...
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flatten:
+    """Halt, and close every position of ours at market; its stops go once it is flat."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Open nothing more on one symbol until a person resumes it."""
+
+    symbol: str
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """Release what waits for a person: of one symbol, or of the account and all symbols."""
+
+    symbol: str  # empty: everything
+    source: str
 
 
 # ---------------------------------------- supervision, operation

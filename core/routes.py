@@ -57,6 +57,8 @@ ROUTES: dict[type[Any], tuple[Room, ...]] = {
     m.Approval: _EXECUTION,
     m.ExitApproval: _EXECUTION,
     m.StateChanged: _PERSISTENCE,
+    m.StateRecorded: _RISK,
+    m.LossStreak: _PERSISTENCE,
     m.DayLedger: _PERSISTENCE,
     m.RecordIntent: _PERSISTENCE,
     m.IntentRecorded: _EXECUTION,

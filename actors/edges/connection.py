@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import peewee
@@ -22,6 +23,10 @@ from core.errors import ConfigurationError, UnavailableError
 _MEMORY = ":memory:"
 _BUSY_TIMEOUT_S = 2.0  # longer would hold up the journal, and with it nothing but entries
 _CONNECT_TIMEOUT_S = 5
+# A server that is slow is waited for, one that hangs is given up before the watchdog would take
+# the writer for hung (15 s) and restart with it the rooms that protect.
+_ANSWER_WITHIN_S = 8.0
+_TURN_WITHIN_S = 10.0
 
 _ROW_FAULTS = (peewee.IntegrityError, peewee.DataError, peewee.ProgrammingError)
 _TROUBLE = (peewee.PeeweeException, sqlite3.Error, psycopg.Error, OSError)
@@ -34,11 +39,32 @@ _FIXES = (
     ("malformed", "put a backup in its place, or move it away: the venue is the truth"),
     ("not a database", "point DB_FILE at a database, or move that file away"),
     ("readonly", "make the file and its folder writable"),
+    ("did not answer", "see why the database server hangs; trading resumes by itself"),
     ("removed", "put the file back, or restart the bot to begin a new one from the venue"),
     ("unable to open", "make the folder exist and writable, or change DB_FILE"),
     ("password", "correct user and password in DB_FILE"),
     ("no such table", "run the bot once: it creates the tables"),
 )
+
+
+class _ImpatientConnection(psycopg.Connection[Any]):
+    """A connection that no silent server can hold up for ever."""
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        try:
+            return super().wait(gen, interval, timeout or _ANSWER_WITHIN_S)
+        except psycopg.errors._WaitTimeout:  # noqa: SLF001 - the driver's own word for it
+            self.pgconn.finish()
+            raise psycopg.OperationalError(
+                f"the server did not answer within {_ANSWER_WITHIN_S:.0f} s"
+            ) from None
+
+
+class _Postgresql(PostgresqlDatabase):
+    def _connect(self) -> Any:
+        connection = _ImpatientConnection.connect(self.database, **self.connect_params)
+        connection.autocommit = True
+        return connection
 
 
 class Connection:
@@ -72,7 +98,7 @@ class Connection:
     @contextmanager
     def session(self) -> Iterator[SqliteDatabase | PostgresqlDatabase]:
         """Hold the connection in one transaction, committed at the end; nested use joins it."""
-        with self._lock:
+        with self._turn():
             if self._inside:
                 assert self._database is not None, "a joined session is open"
                 yield self._database
@@ -89,6 +115,19 @@ class Connection:
                 raise self._unavailable(error) from error
             finally:
                 self._inside = False
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for whoever is in a session, but not for one that hangs."""
+        if not self._lock.acquire(timeout=_TURN_WITHIN_S):
+            raise UnavailableError(
+                f"DB_FILE {self.where} cannot be used (held up by a call that does not return)."
+                " Fix: see why the storage hangs, then restart the bot."
+            )
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _opened(self) -> SqliteDatabase | PostgresqlDatabase:
         """Return the open connection to the database that was opened first, and no other."""
@@ -117,7 +156,7 @@ class Connection:
                     "Fix: give a file path or a postgresql:// URL."
                 )
             mode = "on" if self.read_only else "off"
-            return PostgresqlDatabase(
+            return _Postgresql(
                 f"postgresql://{rest}",
                 prefer_psycopg3=True,
                 connect_timeout=_CONNECT_TIMEOUT_S,

@@ -7,18 +7,19 @@ with `read_only=True`.  Trouble with the storage is `UnavailableError`, one line
 peewee's error.
 """
 
-import json
-import math
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import date, timedelta
 from typing import Any
 
 import peewee
-from peewee import Database, DateTimeField, DoubleField, Model
+from peewee import Database, Model
 
+from actors.edges import audit_trail
+from actors.edges.audit_trail import AuditTrail, prune_telemetry
 from actors.edges.connection import Connection
-from actors.edges.lease import Lease
+from actors.edges.given_rows import date_of, decoded, encoded, given_row, stamp_text
+from actors.edges.lease import Lease, alone
 from actors.edges.recovery import read_book
 from actors.edges.tables import (
     AccountRow,
@@ -26,11 +27,10 @@ from actors.edges.tables import (
     DayRow,
     Epoch,
     Order,
+    SignalRow,
     Trade,
-    columns_of,
     insertion,
     parameters,
-    required_of,
     statement,
 )
 from core.clock import Moment
@@ -41,12 +41,12 @@ from core.errors import (
     UnavailableError,
 )
 from core.messages import RecoveredBook
+from core.persistence.audit import EPOCH, Audit, Verdict, canonical
 from core.persistence.facts import statuses_beyond
 from core.persistence.rows import Operation, Value, Write, utc_text
 
 _OPEN_STATUSES = ("NEW", "PARTIALLY_FILLED")
-_UNIX_DAY_0 = date(1970, 1, 1)
-_STAMP = "%Y-%m-%d %H:%M:%S.%f"
+_PRUNED_AT_ONCE = 500
 
 
 class _TakeBackError(Exception):
@@ -72,6 +72,9 @@ class DatabaseManager:
         self._clock = clock
         self._statements: dict[object, str] = {}
         self._lease: Lease | None = None
+        self._trail = AuditTrail()
+        # What its writer could not commit yet.  It stands here because this outlives the writer.
+        self.unwritten: list[Any] = []
 
     # ------------------------------------------------------------ life
     def initialize_database(self) -> None:
@@ -94,15 +97,25 @@ class DatabaseManager:
                 lease.release(database)
         self._connection.close()
 
-    def begin_epoch(self, venue_id: str, lease: Lease | None = None) -> int:
+    def begin_epoch(
+        self,
+        venue_id: str,
+        lease: Lease | None = None,
+        provenance: Mapping[str, str] | None = None,
+    ) -> int:
         """Number this start of the bot, from 1, and bind the database to the venue's ledger.
 
-        `venue_id` names the ledger; the first one stays.  With a `lease` the database is this
+        `venue_id` names the ledger; the first one stays.  `provenance` (hash of the settings,
+        version of the program, hashes of the models) joins the audit chain: what bears this epoch
+        was made by that program with those settings.
+
+        With a `lease` the database is this
         process's alone: from now on every `apply` proves it.  Raises ConfigurationError when the
         database belongs to another ledger (its journal would be read against the wrong account),
         UnavailableError when another bot is at work on it.
         """
-        with self._connection.session() as database:
+        with self._writing() as database:
+            alone(database)
             state = self.get_bot_state()
             bound = state.get("venue_identity", venue_id)
             if bound != venue_id:
@@ -122,6 +135,9 @@ class DatabaseManager:
                 ),
             )
             self.update_bot_state({"venue_identity": venue_id, "epoch": epoch})
+            said = {"epoch": epoch, "venue_id": venue_id} | dict(provenance or {})
+            now_ns = self._clock().venue_ns if self._clock is not None else 0
+            self._trail.append(database, Audit(EPOCH, str(epoch), canonical(said), now_ns))
             if lease is not None:
                 lease.take(database, epoch, self._connection.where)
         self._lease = lease
@@ -153,10 +169,49 @@ class DatabaseManager:
                 f" ({error!r:.200}). Fix: use this program's own version of the database code."
             ) from error
 
-    def recover(self) -> RecoveredBook:
-        """Return what risk and execution start from; see `RecoveredBook`."""
+    def recover(self, unwritten: Iterable[Write] = ()) -> RecoveredBook:
+        """Return what risk and execution start from; see `RecoveredBook`.
+
+        `unwritten` is counted in, though not kept: what could not be committed is known all the
+        same.
+        """
+        now = self._clock() if self._clock is not None else None
+        book: list[RecoveredBook] = []
+        with suppress(_TakeBackError), self._writing() as database:
+            pending = tuple(unwritten)
+            for write in pending:
+                self._put(database, write)
+            book.append(read_book(database, now))
+            if pending:
+                raise _TakeBackError
+        return book[0]
+
+    def verify_audit(self) -> Verdict:
+        """Check the audit chain from its first link to its last; a reader may do it as well."""
         with self._connection.session() as database:
-            return read_book(database)
+            return audit_trail.verify(database)
+
+    def audit_head(self) -> tuple[int, str]:
+        """Return number and hash of the newest audit link, to be noted outside this database."""
+        with self._connection.session() as database:
+            return self._trail.head(database)
+
+    def prune(self, now_ns: int, keep_ns: int) -> int:
+        """Remove a batch of the oldest decisions, signals and actor events; return how many went.
+
+        What is kept is counted back from `now_ns`, venue time, or from the newest signal where that
+        is older: a clock that is wrong must not empty the tables.  The journal, fills and trades
+        stay, for positions are computed from them.  Call it again while it returns more than 0.
+        """
+        with self._writing() as database:
+            if self._lease is not None:
+                self._lease.prove(database)
+            newest = SignalRow.select(peewee.fn.MAX(SignalRow.kline_close_ns)).scalar(database)
+            before_ns = min(now_ns, int(newest or now_ns)) - keep_ns
+            gone = prune_telemetry(database, before_ns, _PRUNED_AT_ONCE)
+            gone += self._trail.prune(database, before_ns, _PRUNED_AT_ONCE)
+        self._committed()
+        return gone
 
     # ------------------------------------------------------------ writing
     def apply(self, writes: Iterable[Write]) -> None:
@@ -165,20 +220,35 @@ class DatabaseManager:
         Raises UnavailableError when the storage fails; handing in the same writes again is safe.
         Raises LeaseLostError when another process has taken the database over.
         """
-        with self._connection.session() as database:
+        with self._writing() as database:
             if self._lease is not None:
                 self._lease.prove(database)
             for write in writes:
-                match write.table:
-                    case "orders":
-                        self.store_order(dict(write.values))
-                    case "trades":
-                        self.store_trade(dict(write.values))
-                    case "account_snapshot":
-                        self.snapshot_account(dict(write.values))
-                    case _:
-                        self._write(database, write)
+                self._put(database, write)
         self._committed()
+
+    def _put(self, database: Database, write: Write) -> None:
+        match write.table:
+            case "orders":
+                self.store_order(dict(write.values))
+            case "trades":
+                self.store_trade(dict(write.values))
+            case "account_snapshot":
+                self.snapshot_account(dict(write.values))
+            case _:
+                self._write(database, write)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Database]:
+        """Hold a session that may append to the audit chain."""
+        if self._lease is None:
+            self._trail.forget()  # no promise that nobody else writes
+        try:
+            with self._connection.session() as database:
+                yield database
+        except BaseException:
+            self._trail.forget()
+            raise
 
     def _committed(self) -> None:
         if self._lease is not None:
@@ -224,7 +294,7 @@ class DatabaseManager:
         with self._connection.session() as database:
             now = self._now_text(database)
             for key, value in state_data.items():
-                values = (("key", str(key)), ("value", _encoded(key, value)), ("timestamp", now))
+                values = (("key", str(key)), ("value", encoded(key, value)), ("timestamp", now))
                 self._write(
                     database,
                     Write(
@@ -240,7 +310,7 @@ class DatabaseManager:
         """Return every key with its value as it was given."""
         with self._connection.session() as database:
             rows = BotState.select(BotState.key, BotState.value).tuples().execute(database)
-            return {key: _decoded(value) for key, value in rows}
+            return {key: decoded(value) for key, value in rows}
 
     def get_open_orders(self) -> list[dict[str, Any]]:
         """Return the orders that are NEW or PARTIALLY_FILLED, oldest first, by column name."""
@@ -248,7 +318,7 @@ class DatabaseManager:
             query = Order.select().where(Order.status.in_(_OPEN_STATUSES)).order_by(Order.id)
             rows = query.dicts().execute(database)
             return [
-                {**row, "timestamp": row["timestamp"] and _stamp_text(row["timestamp"])}
+                {**row, "timestamp": row["timestamp"] and stamp_text(row["timestamp"])}
                 for row in rows
             ]
 
@@ -260,7 +330,7 @@ class DatabaseManager:
         follows the venue's clock, else the current UTC date.
         """
         with self._connection.session() as database:
-            chosen = self._today(database) if day is None else _date_of(day)
+            chosen = self._today(database) if day is None else date_of(day)
             # Days by their text: a stamp at midnight may lack its fraction, and still sorts after.
             first, after = chosen.isoformat(), (chosen + timedelta(days=1)).isoformat()
             total = (
@@ -306,6 +376,8 @@ class DatabaseManager:
         if sql is None:
             sql = self._statements[shape] = statement(write, database.param)
         cursor = database.execute_sql(sql, parameters(write))
+        if write.audit is not None and cursor.rowcount == 1:
+            self._trail.append(database, write.audit)
         if write.operation is Operation.UPSERT and cursor.rowcount == 0:
             # No such row, or one that is further in its life: then the key conflicts, and it stays.
             values = [value for _, value in write.values]
@@ -314,83 +386,20 @@ class DatabaseManager:
     def _row(
         self, method: str, model: type[Model], data: Mapping[str, Any]
     ) -> tuple[tuple[str, Value], ...]:
-        """Check and convert a caller's row; the database numbers it and may stamp it."""
-        columns = columns_of(model)
-        for key in data:
-            if key not in columns:
-                raise ConfigurationError(
-                    f"{method}: unknown column {key!r}. Fix: use only {', '.join(columns[1:])}."
-                )
-        missing = [name for name in required_of(model) if data.get(name) is None]
-        if missing:
-            raise ConfigurationError(f"{method}: {missing[0]} is missing. Fix: give it a value.")
-        given = {name: data[name] for name in columns[1:] if data.get(name) is not None}
-        if "timestamp" not in given:
+        """Check and convert a caller's row, and stamp it if it brings no time."""
+        now_text = ""
+        if "timestamp" not in data or data["timestamp"] is None:
             with self._connection.session() as database:
-                given["timestamp"] = self._now_text(database)
-        fields = model._meta.fields  # noqa: SLF001
-        return tuple(
-            (name, _converted(method, fields[name], given[name]) if name in given else None)
-            for name in columns[1:]
-        )
+                now_text = self._now_text(database)
+        return given_row(method, model, data, now_text)
 
     def _now_text(self, database: Database) -> str:
         if self._clock is not None:
             return utc_text(self._clock().venue_ns)
-        return _stamp_text(database.execute_sql("SELECT CURRENT_TIMESTAMP").fetchone()[0])
+        return stamp_text(database.execute_sql("SELECT CURRENT_TIMESTAMP").fetchone()[0])
 
     def _today(self, database: Database) -> date:
         newest = DayRow.select(peewee.fn.MAX(DayRow.day)).scalar(database)
         if newest is not None:
-            return _date_of(int(newest))
-        return _date_of(database.execute_sql("SELECT CURRENT_DATE").fetchone()[0])
-
-
-def _date_of(day: int | date | str) -> date:
-    if isinstance(day, datetime):
-        return day.date()
-    if isinstance(day, date):
-        return day
-    return _UNIX_DAY_0 + timedelta(days=day) if isinstance(day, int) else date.fromisoformat(day)
-
-
-def _stamp_text(value: datetime | str) -> str:
-    """Return a time as the tables' UTC text; a time without zone is UTC already."""
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return (moment.astimezone(UTC) if moment.tzinfo else moment).strftime(_STAMP)
-
-
-def _converted(method: str, field: peewee.Field, value: Any) -> Value:
-    name = field.column_name
-    try:
-        if isinstance(field, DateTimeField):
-            return _stamp_text(value)
-        if not isinstance(field, DoubleField):
-            return str(value)
-        number = float(value)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ConfigurationError(
-            f"{method}: {name} cannot be {value!r}. Fix: give a number, for timestamp a UTC time."
-        ) from error
-    if not math.isfinite(number):
-        raise ConfigurationError(f"{method}: {name} is {value!r}. Fix: give a finite number.")
-    return number
-
-
-def _encoded(key: object, value: Any) -> str:
-    """Return a state value as text: a string as it is unless it reads as JSON, all else as JSON."""
-    if isinstance(value, str) and isinstance(_decoded(value), str) and not value.startswith('"'):
-        return str(value)
-    try:
-        return json.dumps(value)
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"update_bot_state: {key} is {value!r}. Fix: give text, a number, a list or a dict."
-        ) from error
-
-
-def _decoded(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+            return date_of(int(newest))
+        return date_of(database.execute_sql("SELECT CURRENT_DATE").fetchone()[0])

@@ -138,6 +138,12 @@ class Lease:
         )
 
 
+def alone(database: Database) -> None:
+    """Keep every other process that wants to become the owner waiting until this one is."""
+    if not isinstance(database, SqliteDatabase):  # SQLite has one writer at a time anyway
+        database.execute_sql("LOCK TABLE lease IN EXCLUSIVE MODE")
+
+
 def _owner(database: Database) -> tuple[int, Holder, int] | None:
     """Read the row, locked until the end of the transaction."""
     lock = "" if isinstance(database, SqliteDatabase) else " FOR UPDATE"  # SQLite locks it all

@@ -226,8 +226,62 @@ CREATE TABLE lease (
 )""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_SPECIFIED, _JOURNAL_AND_BOOKS, _LEASE)
+# The new columns of the day can be null: an older program's row does not know them.
+_MONEY_SAFETY = (
+    "ALTER TABLE day_ledger ADD COLUMN transfers TEXT",
+    "ALTER TABLE day_ledger ADD COLUMN wallet_start TEXT",
+    "ALTER TABLE day_ledger ADD COLUMN equity_min TEXT",
+    "ALTER TABLE day_ledger ADD COLUMN bases TEXT",
+    """
+CREATE TABLE state_changes (
+    id {id},
+    symbol TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason_code TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    latched_until_day INTEGER,
+    at_ns {big} NOT NULL,
+    epoch INTEGER NOT NULL,
+    UNIQUE (symbol, at_ns, state, reason_code, reason)
+)""",
+    """
+CREATE TABLE loss_streaks (
+    symbol TEXT PRIMARY KEY,
+    losses INTEGER NOT NULL,
+    at_ns {big} NOT NULL,
+    epoch INTEGER NOT NULL
+)""",
+    """
+CREATE TABLE audit_chain (
+    seq {big} PRIMARY KEY,
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    content TEXT NOT NULL,
+    at_ns {big} NOT NULL,
+    hash TEXT NOT NULL
+)""",
+    # What is older than the chain stands in no link of it.
+    """
+CREATE TABLE audit_begin (
+    sealed TEXT PRIMARY KEY,
+    after_id {big} NOT NULL
+)""",
+    "INSERT INTO audit_begin SELECT 'decisions', COALESCE(MAX(id), 0) FROM decisions",
+    "INSERT INTO audit_begin SELECT 'order_intent', COALESCE(MAX(id), 0) FROM order_intent",
+    "INSERT INTO audit_begin VALUES ('state_changes', 0)",
+    "CREATE INDEX decisions_decided ON decisions (decided_at_ns)",
+    "CREATE INDEX signals_closed ON signals (kline_close_ns)",
+    "CREATE INDEX actor_events_at ON actor_events (at_ns)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    _SPECIFIED,
+    _JOURNAL_AND_BOOKS,
+    _LEASE,
+    _MONEY_SAFETY,
+)
 VERSION = len(MIGRATIONS)
+_MIGRATING = 7_462_101_823  # any number that nobody else locks
 
 
 def version_of(database: Database) -> int:
@@ -256,6 +310,10 @@ def migrate(database: Database, where: str) -> int:
     """
     words = _SQLITE if isinstance(database, SqliteDatabase) else _POSTGRESQL
     found = version_of(database)
+    if found < VERSION and not isinstance(database, SqliteDatabase):
+        # Two bots that start at once must not both create what is missing.
+        database.execute_sql(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
+        found = version_of(database)
     check_version(found, where)
     for version in range(found + 1, VERSION + 1):
         for statement in MIGRATIONS[version - 1]:

@@ -5,18 +5,30 @@ from decimal import Decimal
 import peewee
 from peewee import Database
 
-from actors.edges.tables import BotState, DayRow, Epoch, FillRow, IntentRow
+from actors.edges.tables import BotState, DayRow, Epoch, FillRow, IntentRow, StreakRow
+from core.clock import NS_PER_DAY, Moment
 from core.execution.holdings import TRADES_KNOWN
-from core.execution.order_life import ENDED
-from core.messages import DayLedger, Intent, Purpose, RecoveredBook, Side, StateChanged
+from core.execution.order_life import ENDED, OrderState
+from core.messages import (
+    DayLedger,
+    Intent,
+    Purpose,
+    RecoveredBook,
+    Side,
+    StateChanged,
+    TradingState,
+)
 from core.persistence.book import BookedFill, NetPosition, net_positions
-from core.persistence.rows import intent_from_row, state_from_text
+from core.persistence.rows import bases_from_text, intent_from_row, state_from_text, state_key
 
 _BRACKET = tuple(Purpose)
 
 
-def read_book(database: Database) -> RecoveredBook:
-    """Return the book as of the last commit; epoch 0 when none has begun."""
+def read_book(database: Database, now: Moment | None = None) -> RecoveredBook:
+    """Return the book as of the last commit; epoch 0 when none has begun.
+
+    The last day is counted back from `now`, or without one from the newest journal row.
+    """
     positions = {
         symbol: position
         for symbol, position in _positions(database).items()
@@ -37,6 +49,10 @@ def read_book(database: Database) -> RecoveredBook:
         day=_day(database),
         state=_state(database),
         peak_equity=max((Decimal(peak) for _, peak in epochs), default=Decimal(0)),
+        symbol_states=_symbol_states(database),
+        loss_streaks=_loss_streaks(database),
+        entries=_entries(database, now),
+        absent=_absent(database, now),
     )
 
 
@@ -107,11 +123,58 @@ def _day(database: Database) -> DayLedger | None:
             funding=Decimal(row["funding"]),
             entries=row["entries"],
             halted=bool(row["halted"]),
+            transfers=Decimal(row["transfers"] or 0),
+            wallet_start=Decimal(row["wallet_start"] or 0),
+            # Of a row that an older program wrote, the start is the lowest that is known.
+            equity_min=Decimal(row["equity_min"] or row["equity_start"]),
+            bases=bases_from_text(row["bases"] or "[]"),
         )
     return None
 
 
 def _state(database: Database) -> StateChanged | None:
-    query = BotState.select(BotState.value).where(BotState.key == "trading_state")
+    query = BotState.select(BotState.value).where(BotState.key == state_key(""))
     text = query.scalar(database)
     return None if text is None else state_from_text(text)
+
+
+def _symbol_states(database: Database) -> tuple[StateChanged, ...]:
+    """Return what is latched for single symbols, by symbol."""
+    kept = BotState.select(BotState.value).where(BotState.key.startswith(state_key("-")[:-1]))
+    rows = kept.order_by(BotState.key).tuples().execute(database)
+    states = (state_from_text(text) for (text,) in rows)
+    return tuple(state for state in states if state.state is not TradingState.ACTIVE)
+
+
+def _loss_streaks(database: Database) -> tuple[tuple[str, int], ...]:
+    query = StreakRow.select(StreakRow.symbol, StreakRow.losses).where(StreakRow.losses > 0)
+    rows = query.order_by(StreakRow.symbol).tuples().execute(database)
+    return tuple((symbol, int(losses)) for symbol, losses in rows)
+
+
+def _entries(database: Database, now: Moment | None) -> tuple[tuple[str, int], ...]:
+    """Return the entries that may have left within the last venue day, ascending."""
+    stamp = IntentRow.recorded_at_venue_ns
+    newest = now.venue_ns if now else IntentRow.select(peewee.fn.MAX(stamp)).scalar(database)
+    rows = (
+        IntentRow.select(IntentRow.symbol, stamp)
+        .where(IntentRow.purpose == Purpose.ENTRY.value)
+        .where(IntentRow.state != OrderState.NOT_SENT.value)
+        .where(stamp > int(newest or 0) - NS_PER_DAY)
+        .order_by(stamp, IntentRow.id)
+    )
+    return tuple((symbol, int(at_ns)) for symbol, at_ns in rows.tuples().execute(database))
+
+
+def _absent(database: Database, now: Moment | None) -> tuple[Intent, ...]:
+    """Return the entries believed absent that are still to be watched for, oldest first."""
+    stamp = IntentRow.recorded_at_wall_ns
+    newest = now.wall_ns if now else IntentRow.select(peewee.fn.MAX(stamp)).scalar(database)
+    rows = (
+        IntentRow.select()
+        .where(IntentRow.purpose == Purpose.ENTRY.value)
+        .where(IntentRow.state == OrderState.ABSENT.value)
+        .where(stamp > int(newest or 0) - NS_PER_DAY)
+        .order_by(IntentRow.id)
+    )
+    return tuple(intent_from_row(row) for row in rows.dicts().execute(database))

@@ -263,9 +263,55 @@ class DayRow(Model):
     halted = IntegerField()
     epoch = IntegerField()
     updated_at_ns = BigIntegerField()
+    transfers = TextField(null=True)
+    wallet_start = TextField(null=True)
+    equity_min = TextField(null=True)
+    bases = TextField(null=True)  # JSON rows [symbol, mark at 00:00]
 
     class Meta:
         table_name = "day_ledger"
+
+
+class StateRow(Model):
+    """Every trading state that was ever latched or released; `symbol` empty: the account's."""
+
+    id = AutoField()
+    symbol = TextField()
+    state = TextField()
+    reason_code = TextField()
+    reason = TextField()
+    latched_until_day = IntegerField(null=True)
+    at_ns = BigIntegerField()
+    epoch = IntegerField()
+
+    class Meta:
+        table_name = "state_changes"
+
+
+class StreakRow(Model):
+    """How many round trips of a symbol lost, one after the other."""
+
+    symbol = TextField(primary_key=True)
+    losses = IntegerField()
+    at_ns = BigIntegerField()
+    epoch = IntegerField()
+
+    class Meta:
+        table_name = "loss_streaks"
+
+
+class AuditRow(Model):
+    """One link of the audit chain (`core/persistence/audit.py`)."""
+
+    seq = BigIntegerField(primary_key=True)
+    kind = TextField()
+    subject = TextField()
+    content = TextField()
+    at_ns = BigIntegerField()
+    hash = TextField()
+
+    class Meta:
+        table_name = "audit_chain"
 
 
 TABLES: tuple[type[Model], ...] = (
@@ -283,6 +329,9 @@ TABLES: tuple[type[Model], ...] = (
     SignalRow,
     EventRow,
     DayRow,
+    StateRow,
+    StreakRow,
+    AuditRow,
 )
 
 

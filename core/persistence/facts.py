@@ -5,7 +5,17 @@ from decimal import Decimal
 
 from core import messages as m
 from core.execution.order_life import OrderState, may_become
-from core.persistence.rows import Operation, Value, Write, exact, utc_text
+from core.persistence.audit import MOVE, Audit, canonical, sealed
+from core.persistence.rows import (
+    Operation,
+    Value,
+    Write,
+    bases_text,
+    exact,
+    state_key,
+    state_text,
+    utc_text,
+)
 
 # How far an order is in its life, ordinary and conditional statuses in one scale; what is not
 # listed has ended.
@@ -45,6 +55,7 @@ class Held:
 def move_write(message: m.IntentMoved) -> Write:
     """Move a journal row forward in the order's life; a step that life does not have is skipped."""
     state = OrderState(message.state)
+    amounts = (message.executed, message.average_price)
     values: list[tuple[str, Value]] = [
         ("client_id", message.client_id),
         ("state", state.value),
@@ -60,12 +71,14 @@ def move_write(message: m.IntentMoved) -> Write:
         for current in OrderState
         if current is not state and not may_become(current, state)
     )
+    told = [state.value, message.venue_id, *(exact(v) for v in amounts), message.reason]
     return Write(
         table="order_intent",
         operation=Operation.UPDATE,
         values=tuple(values),
         key=("client_id",),
         unless=("state", barred),
+        audit=Audit(MOVE, message.client_id, canonical(told), message.at_ns),
     )
 
 
@@ -146,6 +159,62 @@ def income_writes(message: m.AccountUpdate) -> tuple[Write, ...]:
         ("at_ns", message.event_ns),
     )
     return (Write(table="income", operation=Operation.INSERT_NEW, values=values),)
+
+
+def state_writes(message: m.StateChanged, epoch: int) -> tuple[Write, ...]:
+    """Keep the newest state of the account or of a symbol, and each one there ever was.
+
+    The newest is the last to arrive, whatever its time says: a clock set back must not keep an
+    older, milder state in force.
+    """
+    values: tuple[tuple[str, Value], ...] = (
+        ("symbol", message.symbol),
+        ("state", message.state.value),
+        ("reason_code", message.reason_code),
+        ("reason", message.reason),
+        ("latched_until_day", message.latched_until_day),
+        ("at_ns", message.at_ns),
+        ("epoch", epoch),
+    )
+    changed = Write(
+        table="state_changes",
+        operation=Operation.INSERT_NEW,
+        values=values,
+        audit=sealed("state_changes", dict(values), message.at_ns),
+    )
+    key = state_key(message.symbol)
+    return bot_state_write(key, state_text(message), message.at_ns), changed
+
+
+def streak_write(message: m.LossStreak, epoch: int) -> Write:
+    """Keep a symbol's run of losses."""
+    values: tuple[tuple[str, Value], ...] = (
+        ("symbol", message.symbol),
+        ("losses", message.losses),
+        ("at_ns", message.at_ns),
+        ("epoch", epoch),
+    )
+    return Write(table="loss_streaks", operation=Operation.UPSERT, values=values, key=("symbol",))
+
+
+def day_write(ledger: m.DayLedger, epoch: int, venue_ns: int) -> Write:
+    """Keep a venue day's sums, exact; a late fill may still correct an older day's row."""
+    values: tuple[tuple[str, Value], ...] = (
+        ("day", ledger.day),
+        ("equity_start", exact(ledger.equity_start)),
+        ("realized", exact(ledger.realized)),
+        ("fees", exact(ledger.fees)),
+        ("funding", exact(ledger.funding)),
+        ("entries", ledger.entries),
+        ("halted", int(ledger.halted)),
+        ("epoch", epoch),
+        ("updated_at_ns", venue_ns),
+        ("transfers", exact(ledger.transfers)),
+        ("wallet_start", exact(ledger.wallet_start)),
+        ("equity_min", exact(ledger.equity_min)),
+        ("bases", bases_text(ledger.bases)),
+    )
+    return Write(table="day_ledger", operation=Operation.UPSERT, values=values, key=("day",))
 
 
 def bot_state_write(key: str, value: str, at_ns: int) -> Write:

@@ -14,13 +14,17 @@ from typing import assert_never
 from core import messages as m
 from core.clock import NS_PER_S, Moment
 from core.execution.order_life import OrderState
+from core.persistence.audit import sealed
 from core.persistence.facts import (
     Held,
     book_writes,
     bot_state_write,
+    day_write,
     income_writes,
     move_write,
     order_write,
+    state_writes,
+    streak_write,
     valuation,
 )
 from core.persistence.rows import (
@@ -32,7 +36,6 @@ from core.persistence.rows import (
     exact,
     finite,
     intent_values,
-    state_text,
     utc_text,
 )
 
@@ -52,6 +55,7 @@ PersistenceInput = (
     | m.MarkPrice
     | m.Reconciled
     | m.StateChanged
+    | m.LossStreak
     | m.DayLedger
     | m.ActorEvent
 )
@@ -104,7 +108,9 @@ class PersistenceMachine:
             case m.StateChanged():
                 return self._state(message)
             case m.DayLedger():
-                return (self._day(message, now),)
+                return (day_write(message, self._epoch, now.venue_ns),)
+            case m.LossStreak():
+                return (streak_write(message, self._epoch),)
             case m.ActorEvent():
                 at_ns = message.at_ns or now.venue_ns
                 event = (message.name, message.generation, message.event, message.detail, at_ns)
@@ -127,7 +133,12 @@ class PersistenceMachine:
             ("reason", ""),
             ("moved_at_ns", now.venue_ns),
         )
-        return Write(table="order_intent", operation=Operation.INSERT_NEW, values=values)
+        return Write(
+            table="order_intent",
+            operation=Operation.INSERT_NEW,
+            values=values,
+            audit=sealed("order_intent", dict(values), now.venue_ns),
+        )
 
     def _decide(self, decision: m.Decision) -> Write:
         values: tuple[tuple[str, Value], ...] = (
@@ -147,7 +158,12 @@ class PersistenceMachine:
             ("decided_at_ns", decision.decided_at_ns),
             ("epoch", self._epoch),
         )
-        return Write(table="decisions", operation=Operation.INSERT_NEW, values=values)
+        return Write(
+            table="decisions",
+            operation=Operation.INSERT_NEW,
+            values=values,
+            audit=sealed("decisions", dict(values), decision.decided_at_ns),
+        )
 
     def _signal(self, signal: m.SignalComputed) -> Write:
         values: tuple[tuple[str, Value], ...] = (
@@ -248,24 +264,12 @@ class PersistenceMachine:
 
     def _state(self, message: m.StateChanged) -> tuple[Write, ...]:
         detail = f"{message.reason_code}: {message.reason}"
+        if message.symbol:
+            detail = f"{message.symbol} {detail}"
         return (
-            bot_state_write("trading_state", state_text(message), message.at_ns),
+            *state_writes(message, self._epoch),
             self._event("risk", 0, message.state.value, detail, message.at_ns),
         )
-
-    def _day(self, ledger: m.DayLedger, now: Moment) -> Write:
-        values: tuple[tuple[str, Value], ...] = (
-            ("day", ledger.day),
-            ("equity_start", exact(ledger.equity_start)),
-            ("realized", exact(ledger.realized)),
-            ("fees", exact(ledger.fees)),
-            ("funding", exact(ledger.funding)),
-            ("entries", ledger.entries),
-            ("halted", int(ledger.halted)),
-            ("epoch", self._epoch),
-            ("updated_at_ns", now.venue_ns),
-        )
-        return Write(table="day_ledger", operation=Operation.UPSERT, values=values, key=("day",))
 
     def _event(self, name: str, generation: int, event: str, detail: str, at_ns: int) -> Write:
         values: tuple[tuple[str, Value], ...] = (

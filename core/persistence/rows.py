@@ -15,6 +15,7 @@ from typing import Any
 
 from core.messages import Decision, Intent, Purpose, Reservation, RuleCheck, Side, StateChanged
 from core.messages import TradingState as State
+from core.persistence.audit import Audit
 
 Value = str | int | float | None
 
@@ -46,6 +47,7 @@ class Write:
     values: tuple[tuple[str, Value], ...]
     key: tuple[str, ...] = ()
     unless: tuple[str, tuple[str, ...]] | None = None
+    audit: Audit | None = None  # joins the chain if the write changed something
 
 
 def utc_text(venue_ns: int) -> str:
@@ -125,8 +127,27 @@ def caps_text(caps: tuple[tuple[str, Decimal], ...]) -> str:
     return json.dumps(_cap_rows(caps))
 
 
+def state_key(symbol: str) -> str:
+    """Return the key of `bot_state` that holds a symbol's state, or the account's (no symbol).
+
+    >>> state_key(""), state_key("BTCUSDT")
+    ('trading_state', 'trading_state:BTCUSDT')
+    """
+    return f"trading_state:{symbol}" if symbol else "trading_state"
+
+
+def bases_text(bases: tuple[tuple[str, Decimal], ...]) -> str:
+    """Write the marks that the day began with as JSON rows `[symbol, exact price]`."""
+    return json.dumps(_cap_rows(bases))
+
+
+def bases_from_text(text: str) -> tuple[tuple[str, Decimal], ...]:
+    """Read back what `bases_text` wrote."""
+    return tuple((symbol, Decimal(mark)) for symbol, mark in json.loads(text))
+
+
 def state_text(message: StateChanged) -> str:
-    """Write a trading state as the JSON kept under `trading_state` in `bot_state`."""
+    """Write a trading state as the JSON kept under `state_key` in `bot_state`."""
     return json.dumps(
         {
             "state": message.state.value,
@@ -134,6 +155,7 @@ def state_text(message: StateChanged) -> str:
             "reason": message.reason,
             "latched_until_day": message.latched_until_day,
             "at_ns": message.at_ns,
+            "symbol": message.symbol,
         }
     )
 

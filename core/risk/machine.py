@@ -32,6 +32,7 @@ RiskInput = (
     | m.StreamDown
     | m.StorageFailed
     | m.StorageHealed
+    | m.StateRecorded
     | m.ActorStarted
     | m.SymbolQuarantined
     | m.CorrelatedFailure
@@ -111,6 +112,8 @@ class RiskMachine:
                 return self._look(now)
             case m.RecoveredBook():
                 return self._recover(message)
+            case m.StateRecorded():
+                return ()
             case m.CorrelatedFailure():
                 return self._breaker.reduce(message.reason, now)
             case m.CorrelatedFailureCleared():

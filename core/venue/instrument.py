@@ -12,9 +12,23 @@ from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Dec
 from typing import Any, Self
 
 from core.errors import InstrumentError
-from core.messages import Side
+from core.words import Side
 
 _LARGEST = Decimal(10) ** 15  # beyond it 28 digits no longer hold every grid exactly
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarginBracket:
+    """One step of `leverageBracket`: what a position of this notional may and must have.
+
+    Maintenance margin is `notional * maintenance_rate - maintenance_cum`, quote units.
+    """
+
+    notional_floor: Decimal
+    notional_cap: Decimal
+    leverage_max: int
+    maintenance_rate: Decimal
+    maintenance_cum: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +51,9 @@ class Instrument:
     percent_up: Decimal
     percent_down: Decimal
     delivery_ms: int
+    contract_type: str = "PERPETUAL"
+    quote_asset: str = "USDT"
+    brackets: tuple[MarginBracket, ...] = ()  # ascending; empty while the venue was not asked
 
     @classmethod
     def from_exchange_info(
@@ -85,6 +102,8 @@ class Instrument:
             percent_up=number("PERCENT_PRICE", "multiplierUp", "0"),
             percent_down=number("PERCENT_PRICE", "multiplierDown", "0"),
             delivery_ms=int(_number(symbol, "", "deliveryDate", row.get("deliveryDate", 0))),
+            contract_type=str(row.get("contractType", "")),
+            quote_asset=str(row.get("quoteAsset", "")),
         )
 
     def round_quantity_down(self, quantity: Decimal) -> Decimal:

@@ -17,7 +17,6 @@ from tests.actors.world import PATIENCE_S, HandClock
 
 # Parts of messages, never sent on their own.
 VALUES = {
-    *(m.Side, m.Purpose, m.Failure, m.TradingState),
     *(m.Candle, m.RuleCheck, m.Reservation, m.Intent),
     *(m.VenuePosition, m.VenueOrder, m.VenueTrade),
 }

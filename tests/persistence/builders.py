@@ -163,14 +163,19 @@ def a_day(day: int = 20_315, **changes: Any) -> m.DayLedger:
     return replace(ledger, **changes)
 
 
-def a_state(state: m.TradingState = m.TradingState.HALTED) -> m.StateChanged:
-    return m.StateChanged(
+def a_state(state: m.TradingState = m.TradingState.HALTED, **changes: Any) -> m.StateChanged:
+    changed = m.StateChanged(
         state=state,
         reason_code="DAY_LIMIT",
         reason="day loss 301.20 of 300.00",
         latched_until_day=20_316,
         at_ns=T0,
     )
+    return replace(changed, **changes)
+
+
+def a_streak(losses: int = 3, symbol: str = "BTCUSDT") -> m.LossStreak:
+    return m.LossStreak(symbol=symbol, losses=losses, at_ns=T0)
 
 
 def a_signal(**changes: Any) -> m.SignalComputed:

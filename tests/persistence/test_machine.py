@@ -189,7 +189,7 @@ def test_the_account_is_stored_each_time_and_a_new_peak_of_equity_with_it():
 
 
 def test_a_trading_state_is_kept_for_the_next_start_and_in_the_history():
-    latch, event = _machine().handle(a_state(), a_moment())
+    latch, _, event = _machine().handle(a_state(), a_moment())
     assert (latch.table, a_row(latch)["key"]) == ("bot_state", "trading_state")
     assert json.loads(a_row(latch)["value"])["latched_until_day"] == 20_316
     assert (a_row(event)["name"], a_row(event)["event"]) == ("risk", "HALTED")

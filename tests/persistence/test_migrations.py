@@ -1,5 +1,12 @@
 """Every older schema is brought up to date with its rows; a newer one is refused."""
 
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+
 import peewee
 import pytest
 
@@ -7,6 +14,8 @@ from actors.edges import migrations
 from actors.edges.connection import Connection
 from actors.edges.database import DatabaseManager
 from core.errors import ConfigurationError, UnavailableError
+from core.persistence.machine import PersistenceMachine
+from tests.persistence.builders import a_decision, a_moment
 
 
 def _at_version(db_url: str, version: int) -> None:
@@ -81,3 +90,63 @@ def test_an_upgrade_that_fails_half_way_leaves_the_older_schema_whole(db_url):
     with _raw(db_url) as database:
         assert "order_intent" not in database.get_tables()
         assert migrations.version_of(database) == 1
+
+
+# Migrates, and kills itself as `kill -9` does once so many statements of the upgrade are through.
+_KILLED = """
+import os, signal, sys
+import peewee
+from actors.edges.database import DatabaseManager
+
+left, original = int(sys.argv[2]), peewee.Database.execute_sql
+
+def execute(self, sql, *arguments, **named):
+    global left
+    result = original(self, sql, *arguments, **named)
+    left -= sql.startswith(("CREATE", "ALTER", "INSERT"))
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+
+peewee.Database.execute_sql = execute
+DatabaseManager(sys.argv[1]).initialize_database()
+"""
+
+
+@pytest.mark.parametrize(("version", "statements"), [(1, 1), (1, 14), (3, 1), (3, 9), (3, 15)])
+def test_an_upgrade_killed_half_way_leaves_the_older_schema_and_is_done_by_the_next_start(
+    db_url, version, statements
+):
+    _at_version(db_url, version)
+    command = [sys.executable, "-c", _KILLED, db_url, str(statements)]
+    killed = subprocess.run(command, check=False, cwd=Path(__file__).parents[2], timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    with closing(_raw(db_url)) as database:
+        database.connect()
+        assert migrations.version_of(database) == version
+        assert "audit_chain" not in database.get_tables()
+    database = DatabaseManager(db_url)
+    assert database.begin_epoch("venue") == 1
+    assert database.get_daily_pnl(day="2025-08-15") == 3.5
+    assert database.verify_audit().faults == ()
+    database.close()
+
+
+def test_what_an_older_program_decided_is_outside_the_chain_and_what_comes_later_inside(db_url):
+    _at_version(db_url, 3)
+    with _raw(db_url) as database:
+        database.execute_sql(
+            "INSERT INTO decisions (proposal_id, symbol, side, approved, reason_code, reason,"
+            " checks, caps, quantity, price, kline_close_ns, decided_at_ns, epoch)"
+            " VALUES ('old', 'A', 'BUY', 1, '', '', '[]', '[]', '1', '1', 1, 1, 1)"
+        )
+        database.execute_sql(
+            "INSERT INTO day_ledger (day, equity_start, realized, fees, funding, entries, halted,"
+            " epoch, updated_at_ns) VALUES (20315, '1000.5', '-3', '0', '0', 2, 0, 1, 1)"
+        )
+    database = DatabaseManager(db_url)
+    database.apply(PersistenceMachine(epoch=1).handle(a_decision(), a_moment()))
+    assert database.verify_audit().faults == ()
+    assert database.verify_audit().links == 1
+    assert database.recover().day.equity_min == Decimal("1000.5")
+    database.close()

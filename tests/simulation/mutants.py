@@ -210,7 +210,7 @@ def _counts_twice(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _forgets_failed_writes(original: Callable[..., Any]) -> Callable[..., Any]:
     def lost(self: PersistenceActor, error: Any, wall_ns: int) -> Any:
-        self._held.clear()
+        self._unwritten.clear()
         return original(self, error, wall_ns)
 
     return lost

@@ -1,9 +1,13 @@
 """One owner of a database at a time, whoever hangs."""
 
 import sqlite3
-from contextlib import closing
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from actors.edges.database import DatabaseManager
@@ -31,13 +35,15 @@ class Time:
 class Host:
     """Processes of one machine, each with its own manager of the same database."""
 
-    def __init__(self, name: str, database: Path, time: Time) -> None:
-        self.name, self.database, self.time = name, database, time
+    def __init__(self, name: str, db_url: str, time: Time) -> None:
+        self.name, self.db_url, self.time = name, db_url, time
+        self.processes: list[Process] = []
 
     def process(self, lock_file: Path | str = "bot.lock", pid: int = 1) -> "Process":
         holder = Holder(host=self.name, lock_file=str(lock_file), pid=pid)
         lease = Lease(holder, seconds=self.time.seconds, wall_ns=self.time.wall_ns)
-        return Process(DatabaseManager(str(self.database)), lease)
+        self.processes.append(Process(DatabaseManager(self.db_url), lease))
+        return self.processes[-1]
 
 
 class Process:
@@ -62,13 +68,28 @@ def time() -> Time:
 
 
 @pytest.fixture
-def here(tmp_path: Path, time: Time) -> Host:
-    return Host("here", tmp_path / "bot.db", time)
+def host(db_url: str, time: Time) -> Iterator[Callable[[str], Host]]:
+    """Builds hosts, and closes what their processes opened."""
+    hosts: list[Host] = []
+
+    def build(name: str) -> Host:
+        hosts.append(Host(name, db_url, time))
+        return hosts[-1]
+
+    yield build
+    for built in hosts:
+        for process in built.processes:
+            process.database.close()
 
 
 @pytest.fixture
-def there(tmp_path: Path, time: Time) -> Host:
-    return Host("there", tmp_path / "bot.db", time)
+def here(host: Callable[[str], Host]) -> Host:
+    return host("here")
+
+
+@pytest.fixture
+def there(host: Callable[[str], Host]) -> Host:
+    return host("there")
 
 
 def test_a_second_host_is_refused_in_one_line_while_the_first_lives(
@@ -150,11 +171,80 @@ def test_a_clean_stop_lets_the_next_host_in_at_once(here: Host, there: Host) -> 
     assert there.process().start().epoch == 2
 
 
-def test_a_commit_that_failed_renews_nothing(here: Host, time: Time, tmp_path: Path) -> None:
+def test_a_commit_that_failed_renews_nothing(here: Host, time: Time, db_url: str) -> None:
     owner = here.process().start()
     time.s += HELD_S + 1
-    with closing(sqlite3.connect(tmp_path / "bot.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(UnavailableError, match="locked"):
-            owner.commit()
+    with _held_up(db_url), pytest.raises(UnavailableError, match="lock"):
+        owner.commit()
     assert not owner.lease.held()
+    owner.commit()
+    assert owner.lease.held()
+
+
+@contextmanager
+def _held_up(db_url: str) -> Iterator[None]:
+    """While another program holds what a commit needs."""
+    if "://" in db_url:
+        with psycopg.connect(db_url) as other:
+            other.execute("LOCK TABLE lease IN ACCESS EXCLUSIVE MODE")
+            yield
+        return
+    with closing(sqlite3.connect(db_url, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def test_of_many_that_start_at_once_one_wins_and_the_others_are_refused_in_one_line(
+    host: Callable[[str], Host],
+) -> None:
+    host("first").process().database.initialize_database()
+    processes = [host(f"host{n}").process(pid=n) for n in range(4)]
+    go = threading.Barrier(len(processes))
+
+    def start(process: Process) -> UnavailableError | None:
+        go.wait(10)
+        try:
+            process.start()
+        except UnavailableError as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(len(processes)) as pool:
+        outcomes = list(pool.map(start, processes))
+    refusals = [outcome for outcome in outcomes if outcome is not None]
+    assert len(refusals) == len(processes) - 1
+    assert all("Fix: " in str(refusal) and "\n" not in str(refusal) for refusal in refusals)
+    winner = processes[outcomes.index(None)]
+    winner.commit()
+    assert winner.epoch == 1
+
+
+def test_the_very_first_start_of_two_at_once_is_one_bot_s(
+    host: Callable[[str], Host],
+) -> None:
+    processes = [host(f"host{n}").process(pid=n) for n in range(2)]
+    go = threading.Barrier(2)
+
+    def start(process: Process) -> str:
+        go.wait(10)
+        try:
+            process.start()
+        except UnavailableError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(start, processes))
+    assert sorted(map(bool, outcomes)) == [False, True], outcomes
+
+
+def test_a_fenced_process_writes_nothing_at_all_not_even_its_backlog(
+    here: Host, there: Host, time: Time
+) -> None:
+    old = here.process().start()
+    time.s += LEASE_S + 1
+    there.process().start()
+    for write in (old.commit, lambda: old.database.prune(0, 0)):
+        with pytest.raises(LeaseLostError):
+            write()
+    assert "k" not in old.database.get_bot_state()
