@@ -17,6 +17,7 @@ from actors.edges.binance_client import (
     redirected,
 )
 from actors.edges.gateway_requests import Requests
+from actors.edges.governor import Governor, governor_of
 from actors.edges.preparation import Prepared, prepare
 from actors.edges.retrying import Retrying
 from actors.edges.snapshot import OrderNames, Snapshots
@@ -36,7 +37,7 @@ class Ends:
     The simulation puts its own in their place; everything between is the same.
     """
 
-    client: Callable[[int], VenueClient]  # by recvWindow, ms
+    client: Callable[[int, Governor], VenueClient]  # by recvWindow, ms
     user_socket: Callable[[VenueClient, str], Awaitable[Any]]  # by listen key
     market_socket: Callable[[VenueClient, list[str]], Awaitable[Any]]  # by stream names
     clock_keeper: Callable[[tuple[VenueClient, ...]], VenueClock]
@@ -49,13 +50,14 @@ def live_ends(config: Config, address: str, clock: SystemClock) -> Ends:
     if address:
         client_type, sockets_type = redirected(address)
 
-    def client(recv_window_ms: int) -> VenueClient:
+    def client(recv_window_ms: int, governor: Governor) -> VenueClient:
         return client_type(
             venue=config.VENUE,
             key=config.API_KEY.get_secret_value() or LOCAL_API_KEY,
             secret=config.API_SECRET.get_secret_value() or LOCAL_API_SECRET,
             recv_window_ms=recv_window_ms,
             timeout_s=config.REST_TIMEOUT,
+            governor=governor,
         )
 
     def sockets(owner: VenueClient) -> VenueSockets:
@@ -79,8 +81,9 @@ class VenueLink:
         self._news = news
         self._ends = ends
         self._names = OrderNames()
-        self._client = ends.client(RECV_WINDOW_MS)
-        self._entries = ends.client(ENTRY_RECV_WINDOW_MS)
+        self._governor = governor_of(config, clock.wall_ns)
+        self._client = ends.client(RECV_WINDOW_MS, self._governor)
+        self._entries = ends.client(ENTRY_RECV_WINDOW_MS, self._governor)
         self._venue_clock = ends.clock_keeper((self._client, self._entries))
         self._retrying = Retrying(config, self._venue_clock.measure)
         self._requests = Requests(

@@ -14,6 +14,7 @@ from multidict import CIMultiDict
 
 from actors.edges.binance_client import VenueClient
 from actors.edges.gateway import Gateway
+from actors.edges.governor import Governor
 from actors.edges.preparation import Prepared
 from actors.edges.venue_clock import VenueClock
 from actors.edges.venue_link import Ends, VenueLink
@@ -43,12 +44,15 @@ class SimClient(VenueClient):
 
     def __init__(
         self,
+        *,
         side: VenueSide,
         clock: SteppedClock,
         config: Config,
         recv_window_ms: int,
         about_to_send: Callable[[str, str, dict[str, Any]], None],
+        governor: Governor,
     ) -> None:
+        self.governor = governor
         self.FUTURES_URL = "http://venue/fapi"
         self.testnet = self.demo = False
         self.timestamp_offset = 0
@@ -58,8 +62,8 @@ class SimClient(VenueClient):
         self._timeout_s = config.REST_TIMEOUT
         self._about_to_send = about_to_send
 
-    async def _request(
-        self, method: str, uri: str, signed: bool, force_params: bool = False, **kwargs: Any
+    async def _send(
+        self, method: str, uri: str, signed: bool, force_params: bool, **kwargs: Any
     ) -> Any:
         data = {k: str(v) for k, v in (kwargs.get("data") or {}).items() if v is not None}
         if signed:
@@ -121,7 +125,14 @@ def simulated_ends(
         return side.connect(names)
 
     return Ends(
-        client=lambda window_ms: SimClient(side, clock, config, window_ms, about_to_send),
+        client=lambda window_ms, governor: SimClient(
+            side=side,
+            clock=clock,
+            config=config,
+            recv_window_ms=window_ms,
+            about_to_send=about_to_send,
+            governor=governor,
+        ),
         user_socket=lambda _client, _key: connect(()),
         market_socket=lambda _client, names: connect(tuple(names)),
         clock_keeper=lambda clients: SimClockKeeper(clock, clients, side),
