@@ -4,7 +4,7 @@ Built and used inside the gateway's loop.  The order of a connection: clock, lis
 stream first (what happens from then on is heard), market streams last.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,14 @@ from actors.edges.governor import Governor, governor_of
 from actors.edges.preparation import Prepared, prepare
 from actors.edges.retrying import Retrying
 from actors.edges.snapshot import OrderNames, Snapshots
-from actors.edges.streams import ListenKey, Stream, StreamLostError, chunks
+from actors.edges.streams import (
+    Attempts,
+    ListenKey,
+    Opener,
+    Stream,
+    StreamLostError,
+    chunks,
+)
 from actors.edges.system_clock import SystemClock
 from actors.edges.venue_address import LOCAL_API_KEY, LOCAL_API_SECRET
 from actors.edges.venue_clock import VenueClock
@@ -38,8 +45,10 @@ class Ends:
     """
 
     client: Callable[[int, Governor], VenueClient]  # by recvWindow, ms
-    user_socket: Callable[[VenueClient, str], Awaitable[Any]]  # by listen key
-    market_socket: Callable[[VenueClient, list[str]], Awaitable[Any]]  # by stream names
+    user_socket: Callable[[VenueClient, str], Awaitable[ReconnectingWebsocket]]  # by listen key
+    market_socket: Callable[
+        [VenueClient, list[str]], Awaitable[ReconnectingWebsocket]
+    ]  # by stream names
     clock_keeper: Callable[[tuple[VenueClient, ...]], VenueClock]
 
 
@@ -101,18 +110,21 @@ class VenueLink:
             names=self._names,
         )
         self._listen_key = ListenKey(self._client)
+        attempts = Attempts()
         self._user = Stream(
             "private",
-            open_sockets=self._user_sockets,
+            openers=(self._user_socket,),
             on_frame=self._user_frame,
             post=news,
+            attempts=attempts,
             background=self._listen_key.keep_alive,
         )
         self._market = Stream(
             "market",
-            open_sockets=self._market_sockets,
+            openers=tuple(map(self._market_socket, chunks(_market_streams(config)))),
             on_frame=self._market_frame,
             post=news,
+            attempts=attempts,
             silence_s=config.WEBSOCKET_TIMEOUT,
         )
 
@@ -165,15 +177,11 @@ class VenueLink:
                 raise TypeError(f"the gateway has no request {type(message).__name__}")
 
     # ---------------------------------------- streams
-    async def _user_sockets(self) -> AsyncIterator[ReconnectingWebsocket]:
-        yield await self._ends.user_socket(self._client, await self._listen_key.fresh())
+    async def _user_socket(self) -> ReconnectingWebsocket:
+        return await self._ends.user_socket(self._client, await self._listen_key.fresh())
 
-    async def _market_sockets(self) -> AsyncIterator[ReconnectingWebsocket]:
-        names = [symbol.lower() for symbol in self._config.SYMBOLS]
-        streams = [f"{name}@kline_{self._config.KLINE_INTERVAL}" for name in names]
-        streams += [f"{name}@markPrice@1s" for name in names]
-        for part in chunks(streams):
-            yield await self._ends.market_socket(self._client, part)
+    def _market_socket(self, names: list[str]) -> Opener:
+        return lambda: self._ends.market_socket(self._client, names)
 
     def _market_frame(self, frame: Any) -> None:
         if not isinstance(frame, dict) or "data" not in frame:
@@ -193,3 +201,9 @@ class VenueLink:
             self._names.learn(message.symbol, message.order_id, message.client_id)
         if message is not None:
             self._news(message)
+
+
+def _market_streams(config: Config) -> list[str]:
+    names = [symbol.lower() for symbol in config.SYMBOLS]
+    klines = [f"{name}@kline_{config.KLINE_INTERVAL}" for name in names]
+    return klines + [f"{name}@markPrice@1s" for name in names]
