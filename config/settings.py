@@ -234,21 +234,23 @@ class Config(BaseSettings):
     NAKED_MAX_MS: Whole = setting(
         5000, "Longest a position may lack a live stop before it is closed, ms.", ge=1
     )
-    ORDERS_PER_10S: Whole = setting(20, "Order messages per 10 s, all kinds.", ge=1, pending=True)
-    ORDERS_PER_MIN: Whole = setting(60, "Order messages per minute, all kinds.", ge=1, pending=True)
+    ORDERS_PER_10S: Whole = setting(
+        20, "Order messages per 10 s; entries and targets may use half of them.", ge=1
+    )
+    ORDERS_PER_MIN: Whole = setting(
+        60, "Order messages per minute; entries and targets may use half of them.", ge=1
+    )
     WEIGHT_SOFT: Real = setting(
         0.6,
-        "Part of the venue's request weight from which reads slow down.",
+        "Part of the venue's request weight from which history slows down.",
         gt=0,
         le=1,
-        pending=True,
     )
     WEIGHT_HARD: Real = setting(
         0.8,
-        "Part of the venue's request weight from which only protection is sent.",
+        "Part of the venue's request weight from which only protection and cancels are sent.",
         gt=0,
         le=1,
-        pending=True,
     )
     DELIST_GUARD_H: Real = setting(
         48.0, "Nothing opens this close to a delisting, venue h.", ge=0, pending=True

@@ -14,10 +14,13 @@ import time
 import warnings
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
 
+from actors.edges.demand import demand_of
+from actors.edges.governor import Governor
 from core.execution.classify import Trouble, Verdict, classify, remedy
 
 with warnings.catch_warnings():
@@ -54,16 +57,19 @@ _BANNED = re.compile(r"banned until (\d{13})")
 
 
 class VenueClient(AsyncClient):
-    """One REST client of the venue.
-
-    `used_weight` is the newest `X-MBX-USED-WEIGHT-1M`, -1 until the venue sent one.
-    """
-
-    used_weight = -1
+    """One REST client of the venue; the governor lets each of its requests go, and hears of it."""
 
     def __init__(
-        self, *, venue: str, key: str, secret: str, recv_window_ms: int, timeout_s: float
+        self,
+        *,
+        venue: str,
+        key: str,
+        secret: str,
+        recv_window_ms: int,
+        timeout_s: float,
+        governor: Governor,
     ) -> None:
+        self.governor = governor
         super().__init__(
             key,
             secret,
@@ -77,11 +83,23 @@ class VenueClient(AsyncClient):
             total=timeout_s, sock_connect=min(timeout_s, _CONNECT_S_MAX)
         )
 
+    async def _request(
+        self, method: str, uri: str, signed: bool, force_params: bool = False, **kwargs: Any
+    ) -> Any:
+        """Send a request when its turn has come; the stamp is made only then."""
+        demand = demand_of(method, urlsplit(uri).path, kwargs.get("data") or {})
+        async with self.governor.turn(demand):
+            return await self._send(method, uri, signed, force_params, **kwargs)
+
+    async def _send(
+        self, method: str, uri: str, signed: bool, force_params: bool, **kwargs: Any
+    ) -> Any:
+        return await super()._request(method, uri, signed, force_params, **kwargs)
+
     async def _handle_response(self, response: aiohttp.ClientResponse) -> Any:
         body = await response.read()
-        weight = response.headers.get("X-MBX-USED-WEIGHT-1M", "")
-        if weight.isdigit():
-            self.used_weight = int(weight)
+        # Not by `self.response`: that is the newest answer's, and there are many at once.
+        self.governor.hear(response.headers)
         try:
             answer = orjson.loads(body) if body else None
         except orjson.JSONDecodeError:
@@ -93,6 +111,9 @@ class VenueClient(AsyncClient):
             error = BinanceAPIException(response, response.status, "{}")
             error.code = _code(answer.get("code")) if isinstance(answer, dict) else 0
             error.message = str(answer.get("msg", text)) if isinstance(answer, dict) else text
+            found = problem(error)
+            if found.quiet_s:
+                self.governor.silence(found.quiet_s, banned=found.banned)
             raise error
         if answer is None:
             raise BinanceRequestException(f"{len(body)} bytes that are not JSON")

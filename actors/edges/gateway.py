@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol, TypeVar
 from actors.edges.binance_client import problem, quiet_library_log
 from actors.edges.preparation import Prepared
 from actors.edges.system_clock import SystemClock
-from actors.edges.venue_link import VenueLink
+from actors.edges.venue_link import VenueLink, live_ends
 from actors.mailbox import Envelope
 from config import Config
 from core import messages as m
@@ -156,7 +156,10 @@ class Gateway:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self._link = VenueLink(
-            config=self._config, address=self._address, clock=self._clock, news=self._news
+            config=self._config,
+            clock=self._clock,
+            news=self._news,
+            ends=live_ends(self._config, self._address, self._clock),
         )
         keepers: list[asyncio.Task[None]] = []
         try:

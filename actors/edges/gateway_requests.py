@@ -9,7 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from actors.edges.binance_client import BinanceRequestException, VenueClient, problem
-from actors.edges.retrying import QuietError, Retrying
+from actors.edges.governor import QuietError
+from actors.edges.retrying import Retrying
 from actors.edges.system_clock import SystemClock
 from config import Config
 from core import messages as m
@@ -47,8 +48,6 @@ class Requests:
     async def place(self, order: m.PlaceOrder) -> m.OrderAnswered | m.OrderFailed:
         """Send a MARKET order, once."""
         entry = not order.reduce_only
-        if entry and self._retrying.quiet_s > 0:
-            return self._failure(order, order.purpose, QuietError(self._retrying.quiet_s))
         parameters = {
             "symbol": order.symbol,
             "side": order.side.value,
@@ -177,10 +176,12 @@ class Requests:
     # ---------------------------------------- failures
     def _failure(self, command: Any, purpose: Purpose, error: Exception) -> m.OrderFailed:
         if isinstance(error, QuietError):
-            failure, code, detail = Failure.NOT_SENT, _COOLING, str(error)
+            failure, action = Failure.NOT_SENT, Action.COOL_DOWN
+            code, detail = _COOLING, str(error)
         else:
             found = problem(error)
-            failure, code, detail = found.verdict.failure, found.code, found.detail
+            failure, action = found.verdict.failure, found.verdict.action
+            code, detail = found.code, found.detail
         return m.OrderFailed(
             client_id=command.client_id,
             symbol=command.symbol,
@@ -188,6 +189,7 @@ class Requests:
             failure=failure,
             code=code,
             detail=detail,
+            action=action.value,
         )
 
     def _purpose(self, client_id: str) -> Purpose:

@@ -10,7 +10,8 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple, NoReturn
 
 from actors.edges.binance_client import VenueClient, problem
-from actors.edges.retrying import QuietError, Retrying
+from actors.edges.governor import QuietError
+from actors.edges.retrying import Retrying
 from config import Config
 from core.errors import ConfigurationError, SelfCheckError, TradingError, UnavailableError
 from core.venue.instrument import Instrument

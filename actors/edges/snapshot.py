@@ -12,7 +12,8 @@ from typing import Any
 
 from actors.edges.binance_client import VenueClient, problem
 from actors.edges.gateway_requests import Requests
-from actors.edges.retrying import QuietError, Retrying
+from actors.edges.governor import QuietError
+from actors.edges.retrying import Retrying
 from actors.edges.system_clock import SystemClock
 from core import messages as m
 from core.clock import NS_PER_MS

@@ -4,7 +4,8 @@ Built and used inside the gateway's loop.  The order of a connection: clock, lis
 stream first (what happens from then on is heard), market streams last.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from actors.edges.binance_client import (
@@ -16,10 +17,18 @@ from actors.edges.binance_client import (
     redirected,
 )
 from actors.edges.gateway_requests import Requests
+from actors.edges.governor import Governor, governor_of
 from actors.edges.preparation import Prepared, prepare
 from actors.edges.retrying import Retrying
 from actors.edges.snapshot import OrderNames, Snapshots
-from actors.edges.streams import ListenKey, Stream, StreamLostError, chunks
+from actors.edges.streams import (
+    Attempts,
+    ListenKey,
+    Opener,
+    Stream,
+    StreamLostError,
+    chunks,
+)
 from actors.edges.system_clock import SystemClock
 from actors.edges.venue_address import LOCAL_API_KEY, LOCAL_API_SECRET
 from actors.edges.venue_clock import VenueClock
@@ -28,37 +37,63 @@ from core import messages as m
 from core.feed.frames import parse_market, parse_user, rejected
 
 
-class VenueLink:
-    """One account on one venue.  `news` is told what the streams hear.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ends:
+    """Where a link ends: what it makes its clients and sockets with, and who keeps its clock.
 
-    `address` is the embedded venue's, empty for the others.
+    The simulation puts its own in their place; everything between is the same.
     """
 
+    client: Callable[[int, Governor], VenueClient]  # by recvWindow, ms
+    user_socket: Callable[[VenueClient, str], Awaitable[ReconnectingWebsocket]]  # by listen key
+    market_socket: Callable[
+        [VenueClient, list[str]], Awaitable[ReconnectingWebsocket]
+    ]  # by stream names
+    clock_keeper: Callable[[tuple[VenueClient, ...]], VenueClock]
+
+
+def live_ends(config: Config, address: str, clock: SystemClock) -> Ends:
+    """Return the ends at a real venue; `address` is the embedded one's, empty for the others."""
+    client_type: type[VenueClient] = VenueClient
+    sockets_type: type[VenueSockets] = VenueSockets
+    if address:
+        client_type, sockets_type = redirected(address)
+
+    def client(recv_window_ms: int, governor: Governor) -> VenueClient:
+        return client_type(
+            venue=config.VENUE,
+            key=config.API_KEY.get_secret_value() or LOCAL_API_KEY,
+            secret=config.API_SECRET.get_secret_value() or LOCAL_API_SECRET,
+            recv_window_ms=recv_window_ms,
+            timeout_s=config.REST_TIMEOUT,
+            governor=governor,
+        )
+
+    def sockets(owner: VenueClient) -> VenueSockets:
+        return sockets_type(owner, timeout_s=config.REST_TIMEOUT, compressed=not address)
+
+    return Ends(
+        client=client,
+        user_socket=lambda owner, key: sockets(owner).user(key),
+        market_socket=lambda owner, names: sockets(owner).market(names),
+        clock_keeper=lambda clients: VenueClock(clock, clients=clients, embedded=address),
+    )
+
+
+class VenueLink:
+    """One account on one venue.  `news` is told what the streams hear."""
+
     def __init__(
-        self, *, config: Config, address: str, clock: SystemClock, news: Callable[[Any], None]
+        self, *, config: Config, clock: SystemClock, news: Callable[[Any], None], ends: Ends
     ) -> None:
         self._config = config
-        self._address = address
         self._news = news
+        self._ends = ends
         self._names = OrderNames()
-        client_type: type[VenueClient] = VenueClient
-        self._sockets_type: type[VenueSockets] = VenueSockets
-        if self._address:
-            client_type, self._sockets_type = redirected(self._address)
-
-        def client(recv_window_ms: int) -> VenueClient:
-            return client_type(
-                venue=config.VENUE,
-                key=config.API_KEY.get_secret_value() or LOCAL_API_KEY,
-                secret=config.API_SECRET.get_secret_value() or LOCAL_API_SECRET,
-                recv_window_ms=recv_window_ms,
-                timeout_s=config.REST_TIMEOUT,
-            )
-
-        self._client, self._entries = client(RECV_WINDOW_MS), client(ENTRY_RECV_WINDOW_MS)
-        self._venue_clock = VenueClock(
-            clock, clients=(self._client, self._entries), embedded=self._address
-        )
+        self._governor = governor_of(config, clock.wall_ns)
+        self._client = ends.client(RECV_WINDOW_MS, self._governor)
+        self._entries = ends.client(ENTRY_RECV_WINDOW_MS, self._governor)
+        self._venue_clock = ends.clock_keeper((self._client, self._entries))
         self._retrying = Retrying(config, self._venue_clock.measure)
         self._requests = Requests(
             config=config,
@@ -75,18 +110,21 @@ class VenueLink:
             names=self._names,
         )
         self._listen_key = ListenKey(self._client)
+        attempts = Attempts()
         self._user = Stream(
             "private",
-            open_sockets=self._user_sockets,
+            openers=(self._user_socket,),
             on_frame=self._user_frame,
             post=news,
+            attempts=attempts,
             background=self._listen_key.keep_alive,
         )
         self._market = Stream(
             "market",
-            open_sockets=self._market_sockets,
+            openers=tuple(map(self._market_socket, chunks(_market_streams(config)))),
             on_frame=self._market_frame,
             post=news,
+            attempts=attempts,
             silence_s=config.WEBSOCKET_TIMEOUT,
         )
 
@@ -139,20 +177,11 @@ class VenueLink:
                 raise TypeError(f"the gateway has no request {type(message).__name__}")
 
     # ---------------------------------------- streams
-    def _sockets(self) -> VenueSockets:
-        return self._sockets_type(
-            self._client, timeout_s=self._config.REST_TIMEOUT, compressed=not self._address
-        )
+    async def _user_socket(self) -> ReconnectingWebsocket:
+        return await self._ends.user_socket(self._client, await self._listen_key.fresh())
 
-    async def _user_sockets(self) -> AsyncIterator[ReconnectingWebsocket]:
-        yield await self._sockets().user(await self._listen_key.fresh())
-
-    async def _market_sockets(self) -> AsyncIterator[ReconnectingWebsocket]:
-        names = [symbol.lower() for symbol in self._config.SYMBOLS]
-        streams = [f"{name}@kline_{self._config.KLINE_INTERVAL}" for name in names]
-        streams += [f"{name}@markPrice@1s" for name in names]
-        for part in chunks(streams):
-            yield await self._sockets().market(part)
+    def _market_socket(self, names: list[str]) -> Opener:
+        return lambda: self._ends.market_socket(self._client, names)
 
     def _market_frame(self, frame: Any) -> None:
         if not isinstance(frame, dict) or "data" not in frame:
@@ -172,3 +201,9 @@ class VenueLink:
             self._names.learn(message.symbol, message.order_id, message.client_id)
         if message is not None:
             self._news(message)
+
+
+def _market_streams(config: Config) -> list[str]:
+    names = [symbol.lower() for symbol in config.SYMBOLS]
+    klines = [f"{name}@kline_{config.KLINE_INTERVAL}" for name in names]
+    return klines + [f"{name}@markPrice@1s" for name in names]

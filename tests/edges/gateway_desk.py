@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 import urllib.request
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -67,8 +67,10 @@ class Served:
 class Simulated(Served):
     """The simulated venue; the same world goes on when it is served again."""
 
-    def __init__(self, speed: float = 60.0) -> None:
+    def __init__(self, speed: float = 60.0, *, rate_limits: bool = False) -> None:
         self.speed = speed
+        self.rate_limits = rate_limits
+        self.statuses: Counter[int] = Counter()  # of all answers
         self._world = new_world(
             VenueSettings(
                 symbols=("BTCUSDT", "ETHUSDT"),
@@ -83,9 +85,18 @@ class Simulated(Served):
 
     def application(self) -> web.Application:
         settings = ServerSettings(
-            speed=self.speed, api_key=LOCAL_API_KEY, api_secret=LOCAL_API_SECRET
+            speed=self.speed,
+            api_key=LOCAL_API_KEY,
+            api_secret=LOCAL_API_SECRET,
+            enforce_limits=self.rate_limits,
         )
-        return VenueServer(self._world, None, settings, lambda _line: None).application()
+        app = VenueServer(self._world, None, settings, lambda _line: None).application()
+
+        async def count(_request: web.Request, response: web.StreamResponse) -> None:
+            self.statuses[response.status] += 1
+
+        app.on_response_prepare.append(count)
+        return app
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         request = urllib.request.Request(self.url + path, json.dumps(body).encode())  # noqa: S310

@@ -1,12 +1,15 @@
 """The client classes: each environment has its own addresses, and no other can be given."""
 
 import asyncio
+import time
 
 import aiohttp
 import pytest
 
 from actors.edges.binance_client import VenueClient, VenueSockets, problem, redirected
+from actors.edges.governor import governor_of
 from actors.edges.system_clock import SystemClock
+from config import Config
 from core.execution.classify import Action
 from core.messages import Failure
 
@@ -17,7 +20,10 @@ async def _addresses(venue: str) -> tuple[str, str, str]:
     client_type, sockets_type = VenueClient, VenueSockets
     if venue == "embedded":
         client_type, sockets_type = redirected(LOOPBACK)
-    client = client_type(venue=venue, key="k", secret="s", recv_window_ms=3000, timeout_s=1)
+    governor = governor_of(Config(_env_file=None, _environ={}), time.time_ns)
+    client = client_type(
+        venue=venue, key="k", secret="s", recv_window_ms=3000, timeout_s=1, governor=governor
+    )
     try:
         sockets = sockets_type(client, timeout_s=1, compressed=False)
         socket = sockets.futures_multiplex_socket(["btcusdt@kline_1m"], category="market")

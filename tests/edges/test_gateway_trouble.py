@@ -3,13 +3,13 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
 
 import pytest
 
-from actors.edges.streams import Stream
+from actors.edges.streams import Attempts, Stream
 from core import messages as m
 from core.errors import ConfigurationError, SelfCheckError, UnavailableError
 from core.messages import Failure, Purpose, Side
@@ -368,15 +368,16 @@ class Babbler:
 
 @pytest.mark.parametrize("silence_s", [None, 60])
 def test_a_stream_ends_when_told_even_if_the_library_loses_the_cancellation(silence_s):
-    async def sockets() -> AsyncIterator[Babbler]:
-        yield Babbler()
+    async def socket() -> Babbler:
+        return Babbler()
 
     async def scenario() -> None:
         told: list[object] = []
         heard = asyncio.Event()
         stream = Stream(
             "market",
-            open_sockets=sockets,
+            openers=(socket,),
+            attempts=Attempts(),
             on_frame=lambda _frame: heard.set(),
             post=told.append,
             silence_s=silence_s,

@@ -5,29 +5,26 @@ socket, and what measures the clock asks the simulated venue.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import orjson
 from multidict import CIMultiDict
 
-from actors.edges.binance_client import ENTRY_RECV_WINDOW_MS, RECV_WINDOW_MS, VenueClient
+from actors.edges.binance_client import VenueClient
 from actors.edges.gateway import Gateway
-from actors.edges.gateway_requests import Requests
+from actors.edges.governor import Governor
 from actors.edges.preparation import Prepared
-from actors.edges.retrying import Retrying
-from actors.edges.snapshot import OrderNames, Snapshots
-from actors.edges.streams import ListenKey, Stream
 from actors.edges.venue_clock import VenueClock
-from actors.edges.venue_link import VenueLink
+from actors.edges.venue_link import Ends, VenueLink
 from actors.stepped import SteppedClock
 from config import Config
 from core.clock import NS_PER_MS
 from core.venue.simulated.rest import Response
 from core.venue.simulated.signing import sign
 from tests.simulation.loop import SteppedLoop
-from tests.simulation.venue_side import KEY, SimSocket, VenueSide
+from tests.simulation.venue_side import KEY, VenueSide
 
 
 class _Answer:
@@ -47,12 +44,15 @@ class SimClient(VenueClient):
 
     def __init__(
         self,
+        *,
         side: VenueSide,
         clock: SteppedClock,
         config: Config,
         recv_window_ms: int,
-        about_to_send: Callable[[dict[str, Any]], None],
+        about_to_send: Callable[[str, str, dict[str, Any]], None],
+        governor: Governor,
     ) -> None:
+        self.governor = governor
         self.FUTURES_URL = "http://venue/fapi"
         self.testnet = self.demo = False
         self.timestamp_offset = 0
@@ -62,8 +62,8 @@ class SimClient(VenueClient):
         self._timeout_s = config.REST_TIMEOUT
         self._about_to_send = about_to_send
 
-    async def _request(
-        self, method: str, uri: str, signed: bool, force_params: bool = False, **kwargs: Any
+    async def _send(
+        self, method: str, uri: str, signed: bool, force_params: bool, **kwargs: Any
     ) -> Any:
         data = {k: str(v) for k, v in (kwargs.get("data") or {}).items() if v is not None}
         if signed:
@@ -100,7 +100,7 @@ class SimClockKeeper(VenueClock):
     """Finds the venue's time by asking the simulation."""
 
     def __init__(
-        self, clock: SteppedClock, clients: tuple[SimClient, ...], side: VenueSide
+        self, clock: SteppedClock, clients: tuple[VenueClient, ...], side: VenueSide
     ) -> None:
         super().__init__(clock, clients=clients, embedded="")
         self._side = side
@@ -113,69 +113,30 @@ class SimClockKeeper(VenueClock):
             client.timestamp_offset = (true_wall_ns - wall_ns) // NS_PER_MS
 
 
-class SimLink(VenueLink):
-    """The live link with its ends in the simulation."""
+def simulated_ends(
+    config: Config,
+    clock: SteppedClock,
+    side: VenueSide,
+    about_to_send: Callable[[str, str, dict[str, Any]], None],
+) -> Ends:
+    """Return the ends of the live link in the simulation."""
 
-    def __init__(
-        self,
-        *,
-        config: Config,
-        clock: SteppedClock,
-        side: VenueSide,
-        news: Callable[[Any], None],
-        about_to_send: Callable[[dict[str, Any]], None],
-    ) -> None:
-        self._config = config
-        self._address = ""
-        self._news = news
-        self._names = OrderNames()
-        self._side = side
-        self._client, self._entries = (
-            SimClient(side, clock, config, window, about_to_send)
-            for window in (RECV_WINDOW_MS, ENTRY_RECV_WINDOW_MS)
-        )
-        self._venue_clock = SimClockKeeper(clock, (self._client, self._entries), side)
-        self._retrying = Retrying(config, self._venue_clock.measure)
-        self._requests = Requests(
+    async def connect(names: tuple[str, ...]) -> Any:
+        return side.connect(names)
+
+    return Ends(
+        client=lambda window_ms, governor: SimClient(
+            side=side,
+            clock=clock,
             config=config,
-            clock=clock,
-            client=self._client,
-            entries=self._entries,
-            retrying=self._retrying,
-        )
-        self._snapshots = Snapshots(
-            clock=clock,
-            client=self._client,
-            requests=self._requests,
-            retrying=self._retrying,
-            names=self._names,
-        )
-        self._listen_key = ListenKey(self._client)
-        self._user = Stream(
-            "private",
-            open_sockets=self._user_sockets,
-            on_frame=self._user_frame,
-            post=news,
-            background=self._listen_key.keep_alive,
-        )
-        self._market = Stream(
-            "market",
-            open_sockets=self._market_sockets,
-            on_frame=self._market_frame,
-            post=news,
-            silence_s=config.WEBSOCKET_TIMEOUT,
-        )
-
-    async def _user_sockets(self) -> AsyncIterator[SimSocket]:
-        await self._listen_key.fresh()
-        yield self._side.connect(())
-
-    async def _market_sockets(self) -> AsyncIterator[SimSocket]:
-        names = [symbol.lower() for symbol in self._config.SYMBOLS]
-        kind = f"kline_{self._config.KLINE_INTERVAL}"
-        yield self._side.connect(
-            (*(f"{name}@{kind}" for name in names), *(f"{name}@markPrice@1s" for name in names))
-        )
+            recv_window_ms=window_ms,
+            about_to_send=about_to_send,
+            governor=governor,
+        ),
+        user_socket=lambda _client, _key: connect(()),
+        market_socket=lambda _client, names: connect(tuple(names)),
+        clock_keeper=lambda clients: SimClockKeeper(clock, clients, side),
+    )
 
 
 class SteppedGateway(Gateway):
@@ -190,12 +151,15 @@ class SteppedGateway(Gateway):
         side: VenueSide,
         post: Any,
         tracer: Any,
-        about_to_send: Callable[[dict[str, Any]], None],
+        about_to_send: Callable[[str, str, dict[str, Any]], None],
     ) -> None:
         super().__init__(config=config, address="", clock=clock, post=post, tracer=tracer)
         self._loop = loop
-        self._link = SimLink(
-            config=config, clock=clock, side=side, news=self._news, about_to_send=about_to_send
+        self._link = VenueLink(
+            config=config,
+            clock=clock,
+            news=self._news,
+            ends=simulated_ends(config, clock, side, about_to_send),
         )
         self._keepers: list[asyncio.Task[None]] = []
 
