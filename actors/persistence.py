@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
+from actors import kill_points
 from actors.edges.database import DatabaseManager
 from actors.edges.lease import LeaseLostError
+from actors.kill_points import Seam
 from actors.trading_actor import ActorContext, TradingActor
 from core import messages as m
 from core.clock import NS_PER_S
@@ -59,12 +61,14 @@ class PersistenceActor(TradingActor):
             batch = []  # nothing to keep: the commit renews the lease
         writes = [write for message in batch for write in self.machine.handle(message, now)]
         self._held += writes
+        kill_points.passes(Seam.COMMITTING, self.context.name, *batch)
         try:
             self._write()
         except LeaseLostError as error:
             return (m.LeaseLost(reason=str(error)), m.StorageFailed(reason=str(error)))
         except UnavailableError as error:
             return self._lost(error, now.wall_ns)
+        kill_points.passes(Seam.COMMITTED, self.context.name, *batch)
         healed = (m.StorageHealed(),) if self._failing else ()
         self._failing = False
         for envelope in envelopes:
