@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from actors import kill_points
 from actors.crash_files import CrashFiles
+from actors.kill_points import Seam
 from actors.mailbox import Envelope
 from actors.tracing import Tracer
 from core.clock import NS_PER_MS, Moment
@@ -77,6 +79,8 @@ class Directory:
 
     def post(self, message: Any, *, sender: str, cause: Envelope | None) -> None:
         """Send a message to every room that its type is routed to."""
+        if kill_points.ARMED is not None:
+            kill_points.passes(Seam.POSTING, sender, message)
         routes = GATEWAY_ROUTES if sender == Room.GATEWAY.value else ROUTES
         self.send(
             message,
@@ -84,6 +88,8 @@ class Directory:
             sender=sender,
             cause=cause,
         )
+        if kill_points.ARMED is not None:
+            kill_points.passes(Seam.POSTED, sender, message)
 
     def send(
         self, message: Any, names: Iterable[str], *, sender: str, cause: Envelope | None

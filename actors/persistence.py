@@ -5,8 +5,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from actors import kill_points
 from actors.edges.database import DatabaseManager
 from actors.edges.lease import LeaseLostError
+from actors.kill_points import Seam
 from actors.mailbox import Envelope
 from actors.trading_actor import ActorContext, TradingActor
 from core import messages as m
@@ -93,6 +95,8 @@ class PersistenceActor(TradingActor):
         pausing = self._failures > 1 and now.wall_ns < self._again_wall_ns
         if pausing and not isinstance(first, m.FetchBook):
             return ()
+        batch = [envelope.message for envelope in envelopes]
+        kill_points.passes(Seam.COMMITTING, self.context.name, *batch)
         try:
             self._write()
         except LeaseLostError as error:
@@ -100,6 +104,7 @@ class PersistenceActor(TradingActor):
         except UnavailableError as error:
             book = self._book_without_disk()
             return (*self._lost(error, now.wall_ns), *book)
+        kill_points.passes(Seam.COMMITTED, self.context.name, *batch)
         healed = (m.StorageHealed(),) if self._failures else ()
         self._failures = self._told_wall_ns = 0
         self._acknowledge(envelopes)

@@ -9,7 +9,9 @@ from typing import Any
 
 from loguru import logger
 
+from actors import kill_points
 from actors.children import ALIVE, Child
+from actors.kill_points import Seam
 from actors.supervisor import SupervisorActor
 
 SHUTDOWN_WITHIN_S = 45.0
@@ -32,6 +34,7 @@ def stop_in_order(supervisor: SupervisorActor, within_s: float | None = None) ->
     symbols = [child for child in children if child.spec.symbol]
     row = [[child] for child in reversed(children) if not child.spec.symbol]
     for step in (symbols, *row):
+        kill_points.passes(Seam.STOPPING, "", step[0].spec.name if step else "")
         late += _stop_step(step, within_s)
     return late
 
@@ -58,6 +61,7 @@ def within(seconds: float, what: str, step: Callable[[], Any]) -> bool:
 
     A step that hangs is left behind; one that raises is logged: the next steps matter more.
     """
+    kill_points.passes(Seam.STOPPING, "", what)
     done = threading.Event()
 
     def run() -> None:

@@ -6,6 +6,7 @@ import signal
 
 from loguru import logger
 
+from actors import kill_points
 from actors.bot import MultiSymbolBot
 from actors.edges.log import setup_log
 from actors.edges.state_directory import StateDirectory
@@ -34,6 +35,7 @@ def run_bot(config: Config, duration_s: float | None) -> int:
         logger.bind(module="config").warning(
             f"{name} is set, but nothing enforces it in this version (docs/settings.md)"
         )
+    kill_points.arm(os.environ, config.VENUE)
     return asyncio.run(_live(MultiSymbolBot(config), duration_s))
 
 

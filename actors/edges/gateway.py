@@ -15,15 +15,18 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Final, Protocol, TypeVar
 
+from actors import kill_points
 from actors.edges.binance_client import problem, quiet_library_log
 from actors.edges.preparation import Prepared
 from actors.edges.system_clock import SystemClock
 from actors.edges.venue_link import VenueLink, live_ends
+from actors.kill_points import Seam
 from actors.mailbox import Envelope
 from config import Config
 from core import messages as m
 from core.errors import TradingError, UnavailableError
 from core.messages import Failure, Purpose
+from core.routes import Room
 
 _PATIENCE_S_PER_SYMBOL: Final = 1.0
 
@@ -217,6 +220,7 @@ class Gateway:
             if _is_entry(envelope.message) and not self._may_enter():
                 answer: Any = _unsent(envelope.message)
             else:
+                kill_points.passes(Seam.REQUESTED, Room.GATEWAY.value, envelope.message)
                 answer = await self._link.answer(envelope.message)
         except asyncio.CancelledError:  # only on the way down; whoever asked is told so
             outcome = "CancelledError"

@@ -1,0 +1,142 @@
+"""What the checks look at: the venue's own ledger, the database's rows, and what the driver did."""
+
+import sqlite3
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from core.clock import NS_PER_MS
+from core.execution.client_id import purpose_of
+from core.messages import Purpose
+
+Row = dict[str, Any]
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What the bot was told; money limits as in its settings, `speed` venue s per wall s."""
+
+    tag: str = "afb"
+    speed: float = 60.0
+    symbols: tuple[str, ...] = ()
+    positions_max: int = 3
+    gross_x: Decimal = Decimal(3)
+    symbol_x: Decimal = Decimal("0.25")
+    leverage: Decimal = Decimal(5)
+    margin_usage: Decimal = Decimal("0.8")
+    orders_per_10s: int = 300
+    naked_s: float = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A span of venue time (ms) in which the bot could not be blamed, and why."""
+
+    from_ms: float
+    to_ms: float
+    why: str  # dead, recovering, fault, jump
+
+
+@dataclass(kw_only=True)
+class Evidence:
+    """One look at everything; the lists hold rows by column or field name."""
+
+    limits: Limits
+    ledger: Row
+    intents: list[Row] = field(default_factory=list)
+    fills: list[Row] = field(default_factory=list)
+    trades: list[Row] = field(default_factory=list)
+    positions: list[Row] = field(default_factory=list)
+    income: list[Row] = field(default_factory=list)
+    states: list[tuple[str, float]] = field(default_factory=list)  # (trading state, venue ms)
+    epochs: list[tuple[int, float]] = field(default_factory=list)  # (number, venue ms of start)
+    windows: list[Window] = field(default_factory=list)
+    known_fills: frozenset[tuple[str, int]] = frozenset()  # seen in the database before
+    known_intents: frozenset[str] = frozenset()
+    promised: frozenset[str] = frozenset()  # client ids the bot said were recorded
+    status: Row = field(default_factory=dict)
+    foreign_since_ms: dict[str, float] = field(default_factory=dict)
+    banned: int = 0  # 418 answers nobody injected
+    recovered_s: float = 0.0
+    secrets: list[str] = field(default_factory=list)  # files that hold a secret
+
+    def purpose(self, client_id: str) -> Purpose | None:
+        """Return why an order of ours exists, None for another's."""
+        return purpose_of(self.limits.tag, client_id)
+
+    def entries(self) -> list[Row]:
+        """Return our entries on the ledger, in order."""
+        return [
+            o for o in self.ledger["orders"] if self.purpose(o["clientOrderId"]) is Purpose.ENTRY
+        ]
+
+    def order_of(self) -> dict[tuple[str, int], Row]:
+        """Return the ledger's orders by (symbol, order id)."""
+        return {(o["symbol"], int(o["orderId"])): o for o in self.ledger["orders"]}
+
+
+class Database:
+    """Reads the bot's database from outside: SQLite by path, PostgreSQL by URL."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def rows(self, query: str) -> list[Row]:
+        """Return a query's rows; none while there is no such table yet."""
+        if self._where.startswith("postgresql://"):
+            return self._asked(query)
+        if not Path(self._where).exists():
+            return []
+        connection = sqlite3.connect(f"file:{self._where}?mode=ro", uri=True, timeout=5)
+        connection.row_factory = sqlite3.Row
+        try:
+            return [dict(row) for row in connection.execute(query)]
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return []
+            raise
+        finally:
+            connection.close()
+
+    def _asked(self, query: str) -> list[Row]:
+        import psycopg
+        from psycopg.rows import dict_row
+
+        with psycopg.connect(self._where, row_factory=dict_row) as connection:
+            try:
+                return list(connection.execute(query))
+            except psycopg.errors.UndefinedTable:
+                return []
+
+    def read(self, limits: Limits, ledger: Row) -> Evidence:
+        """Return what the database holds beside a ledger."""
+        states = self.rows("SELECT event, at_ns FROM actor_events WHERE name = 'risk' ORDER BY id")
+        epochs = self.rows(
+            "SELECT e.epoch, MIN(i.recorded_at_venue_ns) AS first FROM epochs e"
+            " JOIN order_intent i ON i.epoch = e.epoch GROUP BY e.epoch ORDER BY e.epoch"
+        )
+        return Evidence(
+            limits=limits,
+            ledger=ledger,
+            intents=self.rows("SELECT * FROM order_intent ORDER BY id"),
+            fills=self.rows("SELECT * FROM fills"),
+            trades=self.rows("SELECT trade_id FROM trades"),
+            positions=self.rows("SELECT symbol, side, quantity FROM positions"),
+            income=self.rows("SELECT kind, amount, at_ns FROM income"),
+            states=[(row["event"], row["at_ns"] / NS_PER_MS) for row in states],
+            epochs=[(row["epoch"], row["first"] / NS_PER_MS) for row in epochs],
+        )
+
+
+def held_after(evidence: Evidence) -> list[tuple[Row, Decimal, Decimal]]:
+    """Return each ledger trade with the position of its symbol before and after it."""
+    held: dict[str, Decimal] = {}
+    out = []
+    for trade in evidence.ledger["trades"]:
+        before = held.get(trade["symbol"], ZERO)
+        sign = 1 if trade["side"] == "BUY" else -1
+        after = held[trade["symbol"]] = before + sign * Decimal(trade["qty"])
+        out.append((trade, before, after))
+    return out

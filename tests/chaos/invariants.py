@@ -1,0 +1,386 @@
+"""I1 to I16 (reliability reference, B4), each a function of the evidence that says what is wrong.
+
+An empty list means that the invariant holds.  Money is compared exactly.
+"""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable
+from decimal import Decimal
+from itertools import accumulate
+from typing import Any
+
+from core.clock import NS_PER_MS
+from core.execution.order_life import ENDED
+from core.messages import Purpose
+from tests.chaos.evidence import ZERO, Evidence, held_after
+from tests.chaos.naked import intervals
+
+_SLACK = Decimal("1.05")  # price between a decision and its fill
+_DAY_MS = 86_400_000
+_CLOCK_MS = 200.0  # wall: how far two readings of the venue's clock may differ
+_HALT_SLACK_S = 3.0  # wall: approved before, executed after
+_IN_FLIGHT_S = 4.0  # wall: recvWindow of an entry and a second
+_ORPHAN_S = 60.0
+# Codes that only our own rounding or a filter bug can earn.
+_OUR_FAULT = ("-1111", "-1013", "-4003", "-4004", "-4005", "-4014", "-4023", "-4120", "-4164")
+
+
+def one_entry_a_proposal(e: Evidence) -> list[str]:
+    """I1: at most one entry a proposal for ever, and no more filled than was approved."""
+    rows = {row["client_id"]: row for row in e.intents}
+    seen: dict[str, str] = {}
+    found = []
+    for order in e.entries():
+        name = order["clientOrderId"]
+        proposal = rows[name]["proposal_id"] if name in rows else name.split("-")[2]
+        if proposal in seen:
+            found.append(f"{name} is the second entry of proposal {proposal} ({seen[proposal]})")
+        seen[proposal] = name
+        approved = Decimal(rows[name]["quantity"]) if name in rows else None
+        if approved is not None and Decimal(order["executedQty"]) > approved:
+            found.append(f"{name} filled {order['executedQty']} of {approved}")
+    return found
+
+
+def never_naked(e: Evidence) -> list[str]:
+    """I2: no position without a live stop for longer than allowed, outside declared windows."""
+    return [
+        f"{n.symbol} had no stop for {n.seconds:.1f} s ({n.across:.1f} s with windows),"
+        f" venue ms {n.from_ms:.0f} to {n.to_ms:.0f}"
+        for n in intervals(e)
+        if n.seconds > e.limits.naked_s + 1
+    ]
+
+
+def books_equal(e: Evidence) -> list[str]:
+    """I3: fills, positions and outcomes of entries in the database equal the ledger's."""
+    there = {
+        (t["symbol"], int(t["id"])): (
+            int(t["orderId"]),
+            t["side"],
+            *(Decimal(t[k]) for k in ("qty", "price", "commission", "realizedPnl")),
+        )
+        for t in e.ledger["trades"]
+        if t["symbol"] in e.limits.symbols
+    }
+    here = {
+        (f["symbol"], int(f["trade_id"])): (
+            int(f["order_id"]),
+            f["side"],
+            *(Decimal(f[k]) for k in ("quantity", "price", "commission", "realized_pnl")),
+        )
+        for f in e.fills
+        if f["symbol"] in e.limits.symbols
+    }
+    found = [f"fill {k} is not in the database" for k in there if k not in here]
+    found += [f"fill {k} was invented" for k in here if k not in there]
+    found += [
+        f"fill {k} is {here[k]}, the venue's {there[k]}"
+        for k in here
+        if k in there and here[k] != there[k]
+    ]
+    if len(e.trades) != len({t["trade_id"] for t in e.trades}) or len(e.trades) < len(here):
+        found.append(f"trades has {len(e.trades)} rows for {len(here)} fills")
+    return [*found, *_positions_equal(e), *_outcomes_equal(e)]
+
+
+def _positions_equal(e: Evidence) -> list[str]:
+    there = {
+        p["symbol"]: Decimal(p["positionAmt"])
+        for p in e.ledger["positions"]
+        if Decimal(p["positionAmt"]) and p["symbol"] in e.limits.symbols
+    }
+    here = {
+        p["symbol"]: Decimal(str(p["quantity"])) * (1 if p["side"] == "BUY" else -1)
+        for p in e.positions
+        if p["symbol"] in e.limits.symbols
+    }
+    return [] if here == there else [f"positions are {here}, the venue's {there}"]
+
+
+def _outcomes_equal(e: Evidence) -> list[str]:
+    orders = {o["clientOrderId"]: o for o in e.ledger["orders"]}
+    found = []
+    for row in e.intents:
+        if row["purpose"] != Purpose.ENTRY:
+            continue
+        name, state, order = row["client_id"], row["state"], orders.get(row["client_id"])
+        if state not in ENDED:
+            found.append(f"entry {name} is still {state}")
+        executed = Decimal(order["executedQty"]) if order is not None else ZERO
+        if state == "FILLED" and not executed:
+            found.append(f"the journal says {name} filled, the venue never filled it")
+        if state in ("REJECTED", "NOT_SENT", "ABSENT") and executed:
+            found.append(f"the journal says {name} is {state}, the venue filled {executed}")
+    return found
+
+
+def limits_hold(e: Evidence) -> list[str]:
+    """I4: slots, sizes, gross, margin at every trade; no entry after a halt."""
+    found = []
+    held: dict[str, Decimal] = {}
+    worth: dict[str, Decimal] = {}
+    orders = e.order_of()
+    balance = _balances(e)
+    for trade, _, after in held_after(e):
+        symbol, at = trade["symbol"], int(trade["time"])
+        held[symbol], worth[symbol] = after, abs(after) * Decimal(trade["price"])
+        order = orders.get((symbol, int(trade["orderId"])))
+        if order is None or e.purpose(order["clientOrderId"]) is not Purpose.ENTRY:
+            continue
+        equity = balance(at)
+        count = sum(1 for s in e.limits.symbols if held.get(s))
+        gross = sum((worth[s] for s in e.limits.symbols if held.get(s)), ZERO)
+        if count > e.limits.positions_max:
+            found.append(f"{order['clientOrderId']}: {count} positions at once")
+        if gross > e.limits.gross_x * equity * _SLACK:
+            found.append(f"{order['clientOrderId']}: {gross:.2f} held on {equity:.2f}")
+        if worth[symbol] > e.limits.symbol_x * equity * _SLACK:
+            found.append(f"{order['clientOrderId']}: {worth[symbol]:.2f} of one symbol")
+        if gross / e.limits.leverage > e.limits.margin_usage * equity * _SLACK:
+            found.append(f"{order['clientOrderId']}: margin of {gross / e.limits.leverage:.2f}")
+    return [*found, *_entries_after_a_halt(e)]
+
+
+def _balances(e: Evidence) -> Callable[[int], Decimal]:
+    """Return what tells the wallet at a venue time: all income up to then."""
+    rows = sorted((int(r["time"]), Decimal(r["income"])) for r in e.ledger["income"])
+    times = [time for time, _ in rows]
+    sums = [ZERO, *accumulate(amount for _, amount in rows)]
+    return lambda when: sums[bisect_right(times, when)]
+
+
+def _entries_after_a_halt(e: Evidence) -> list[str]:
+    slack = _HALT_SLACK_S * 1000 * e.limits.speed
+    found = []
+    for order in e.entries():
+        at = float(order["time"])
+        before = [(s, t) for s, t in e.states if t + slack < at]
+        if not before or before[-1][0] not in ("HALTED", "FLATTEN"):
+            continue
+        if before[-1][1] // _DAY_MS == at // _DAY_MS:
+            found.append(f"{order['clientOrderId']} was accepted after {before[-1][0]}")
+    return found
+
+
+def nothing_acknowledged_is_lost(e: Evidence) -> list[str]:
+    """I5: what was in the database, or was said to be, is there after the kill."""
+    fills = {(f["symbol"], int(f["trade_id"])) for f in e.fills}
+    intents = {row["client_id"] for row in e.intents}
+    found = [f"fill {k} was there before" for k in sorted(e.known_fills - fills)]
+    found += [f"intent {k} was there before" for k in sorted(e.known_intents - intents)]
+    return found + [f"intent {k} was said to be recorded" for k in sorted(e.promised - intents)]
+
+
+def only_entries_open(e: Evidence) -> list[str]:
+    """I6: no order but an entry enlarges a position, none turns it, none adds to one."""
+    orders = e.order_of()
+    opened_by: dict[str, int] = {}
+    found = []
+    for trade, before, after in held_after(e):
+        symbol, number = trade["symbol"], int(trade["orderId"])
+        order = orders.get((symbol, number))
+        purpose = e.purpose(order["clientOrderId"]) if order is not None else None
+        name = order["clientOrderId"] if order is not None else f"order {number}"
+        if symbol not in e.limits.symbols or name.startswith("ios_"):
+            continue
+        if before * after < 0:
+            found.append(f"{name} turned {symbol} from {before} to {after}")
+        if abs(after) > abs(before) and purpose is not Purpose.ENTRY:
+            found.append(f"{name} enlarged {symbol} from {before} to {after}")
+        if purpose is Purpose.ENTRY and before == ZERO:
+            opened_by[symbol] = number
+        elif purpose is Purpose.ENTRY and opened_by.get(symbol) != number:
+            found.append(f"{name} adds to {before} {symbol}")
+    return found
+
+
+def no_orphans(e: Evidence) -> list[str]:
+    """I7: no open order of ours without its position."""
+    held = {p["symbol"] for p in e.ledger["positions"] if Decimal(p["positionAmt"])}
+    now = float(e.ledger["time"])
+    flat_since = {r["symbol"]: float(r["time"]) for r in e.ledger["position_history"]}
+    found = []
+    for algo in e.ledger["algo_orders"]:
+        name, symbol = algo["clientAlgoId"], algo["symbol"]
+        if e.purpose(name) is None or algo["algoStatus"] != "NEW" or symbol in held:
+            continue
+        since = max(flat_since.get(symbol, 0.0), float(algo["createTime"]))
+        if now - since > _ORPHAN_S * 1000 * e.limits.speed or e.recovered_s:
+            found.append(f"{name} protects no position of {symbol}")
+    return found + [
+        f"{o['clientOrderId']} rests on {o['symbol']}"
+        for o in e.ledger["orders"]
+        if e.purpose(o["clientOrderId"]) is not None
+        and o["status"] in ("NEW", "PARTIALLY_FILLED")
+        and now - float(o["time"]) > _ORPHAN_S * 1000 * e.limits.speed
+    ]
+
+
+def journal_first(e: Evidence) -> list[str]:
+    """I8: each entry has a journal row older than itself; others' orders are left alone."""
+    rows = {row["client_id"]: row for row in e.intents}
+    found = []
+    for order in e.entries():
+        row = rows.get(order["clientOrderId"])
+        if row is None:
+            found.append(f"{order['clientOrderId']} has no journal row")
+            continue
+        ahead = row["recorded_at_venue_ns"] / NS_PER_MS - float(order["time"])
+        if ahead > _CLOCK_MS * e.limits.speed:
+            found.append(f"{order['clientOrderId']} was journalled {ahead:.0f} ms after it")
+    for order in (*e.ledger["orders"], *e.ledger["algo_orders"]):
+        name = order.get("clientOrderId") or order.get("clientAlgoId", "")
+        status = order.get("status") or order.get("algoStatus")
+        if name.startswith("ios_") and status == "CANCELED":
+            found.append(f"{name} is another's and was cancelled")
+    return found
+
+
+def foreign_left_alone(e: Evidence) -> list[str]:
+    """I9: a foreign position is never increased by us, and is counted."""
+    found = [
+        f"{order['clientOrderId']} enters {order['symbol']}, where a foreign position stands"
+        for order in e.entries()
+        if float(order["time"])
+        > e.foreign_since_ms.get(order["symbol"], float("inf")) + 10_000 * e.limits.speed
+    ]
+    foreign = [p for p in e.status.get("positions", ()) if p.get("foreign")]
+    if e.foreign_since_ms and e.status and not foreign:
+        found.append(f"foreign positions of {sorted(e.foreign_since_ms)} are not counted")
+    return found
+
+
+def rates_hold(e: Evidence) -> list[str]:
+    """I10: order messages in any ten wall seconds within the limit; no ban."""
+    times = sorted(
+        float(o.get("time") or o.get("createTime"))
+        for o in (*e.ledger["orders"], *e.ledger["algo_orders"])
+        if e.purpose(o.get("clientOrderId") or o.get("clientAlgoId")) is not None
+    )
+    span = 10_000 * e.limits.speed
+    most, low = 0, 0
+    for high, at in enumerate(times):
+        while at - times[low] > span:
+            low += 1
+        most = max(most, high - low + 1)
+    found = [f"{most} orders in 10 s"] if most > e.limits.orders_per_10s else []
+    return found + ([f"{e.banned} answers were 418"] if e.banned else [])
+
+
+def no_malformed_order(e: Evidence) -> list[str]:
+    """I11: the venue never refuses an order for its form."""
+    return [
+        f"{row['client_id']}: {row['reason']}"
+        for row in e.intents
+        if str(row["reason"]).startswith(_OUR_FAULT)
+    ]
+
+
+def comes_back(e: Evidence) -> list[str]:
+    """I12: within 30 s after faults cease it is active, or says why not."""
+    found = []
+    if e.recovered_s > 30:
+        found.append(f"recovery took {e.recovered_s:.1f} s")
+    state = e.status.get("state", "")
+    if state not in ("ACTIVE", "") and not e.status.get("reason"):
+        found.append(f"{state} without a reason")
+    found += [
+        f"{a['name']} is {a['state']}"
+        for a in e.status.get("actors", ())
+        if a["state"] not in ("up", "quarantined")
+    ]
+    return found
+
+
+def no_zombie_orders(e: Evidence) -> list[str]:
+    """I13: no entry of an epoch once a later one has journalled its first order."""
+    epoch_of = {row["client_id"]: int(row["epoch"]) for row in e.intents}
+    found = []
+    for order in e.entries():
+        mine = epoch_of.get(order["clientOrderId"])
+        later = [at for number, at in e.epochs if mine is not None and number > mine]
+        if later and float(order["time"]) > min(later) + _IN_FLIGHT_S * 1000 * e.limits.speed:
+            found.append(f"{order['clientOrderId']} of epoch {mine} came in a later one")
+    return found
+
+
+def explainable(e: Evidence) -> list[str]:
+    """I14: every entry has its decision, approved, and the quantity it asked for."""
+    rows = {row["client_id"]: row for row in e.intents}
+    found = []
+    for order in e.entries():
+        row = rows.get(order["clientOrderId"])
+        if row is None or not row["decision"] or not row["proposal_id"]:
+            found.append(f"{order['clientOrderId']} has no decision")
+        elif Decimal(row["quantity"]) != Decimal(order["origQty"]):
+            found.append(f"{order['clientOrderId']} asked for {order['origQty']}")
+    return found
+
+
+def money_adds_up(e: Evidence) -> list[str]:
+    """I15: realised money and fees of the database equal the ledger's change of wallet."""
+    booked = sum(
+        (
+            Decimal(f["realized_pnl"]) - Decimal(f["commission"])
+            for f in e.fills
+            if f["symbol"] in e.limits.symbols
+        ),
+        ZERO,
+    )
+    rows = e.ledger["income"]
+    kinds = ("REALIZED_PNL", "COMMISSION")
+    ours = [r for r in rows if r["incomeType"] in kinds and r["symbol"] in e.limits.symbols]
+    earned = sum((Decimal(r["income"]) for r in ours), ZERO)
+    found = [] if booked == earned else [f"booked {booked}, the venue {earned}"]
+    wallet = next(Decimal(b["balance"]) for b in e.ledger["balances"] if b["asset"] == "USDT")
+    total = sum((Decimal(r["income"]) for r in rows), ZERO)
+    if wallet != total:
+        found.append(f"the venue's wallet {wallet} is not its income {total}")
+    return found
+
+
+def funding_is_booked(e: Evidence) -> list[str]:
+    """I15, funding: what was paid while nobody listened is in the database too."""
+    there = Counter(
+        Decimal(r["income"]) for r in e.ledger["income"] if r["incomeType"] == "FUNDING_FEE"
+    )
+    here = Counter(Decimal(r["amount"]) for r in e.income if r["kind"] == "FUNDING_FEE")
+    paid = sum((amount * n for amount, n in there.items()), ZERO)
+    booked = sum((amount * n for amount, n in here.items()), ZERO)
+    return [] if paid == booked else [f"funding booked {booked}, the venue {paid}"]
+
+
+def no_secret_left(e: Evidence) -> list[str]:
+    """I16: no key, secret or token in any file the bot wrote."""
+    return [f"a secret stands in {name}" for name in e.secrets]
+
+
+Invariant = Callable[[Evidence], list[str]]
+INVARIANTS: dict[str, Invariant] = {
+    "I1": one_entry_a_proposal,
+    "I2": never_naked,
+    "I3": books_equal,
+    "I4": limits_hold,
+    "I5": nothing_acknowledged_is_lost,
+    "I6": only_entries_open,
+    "I7": no_orphans,
+    "I8": journal_first,
+    "I9": foreign_left_alone,
+    "I10": rates_hold,
+    "I11": no_malformed_order,
+    "I12": comes_back,
+    "I13": no_zombie_orders,
+    "I14": explainable,
+    "I15": money_adds_up,
+    "I15 funding": funding_is_booked,
+    "I16": no_secret_left,
+}
+
+
+def violations(e: Evidence, names: Any = None) -> dict[str, list[str]]:
+    """Return what is wrong, by invariant; empty if all hold."""
+    chosen = INVARIANTS if names is None else {name: INVARIANTS[name] for name in names}
+    found = {name: check(e) for name, check in chosen.items()}
+    return {name: lines for name, lines in found.items() if lines}

@@ -1,0 +1,212 @@
+"""A venue and the bots that come and go beside it, as real processes on loopback."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.evidence import Row
+
+ROOT = Path(__file__).parents[2]
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "BNBUSDT", "ADAUSDT", "SOLUSDT")
+NOT_TRADED = "XRPUSDT"
+SPEED = 60.0
+# Whatever of these stands in a file at the end has leaked.
+CANARIES = {
+    "API_KEY": "canary-key-5d1c9f0a7be24c",
+    "API_SECRET": "canary-secret-93be61f07ad8",
+    "CONTROL_TOKEN": "canary-token-40aa7c12e9fd",
+}
+SETTINGS = {
+    "VENUE": "embedded",
+    "STRATEGY": "tests.chaos.dice:DiceStrategy",
+    "SYMBOLS": ",".join(SYMBOLS),
+    "ALLOW_TECHNICAL_ONLY": "true",
+    "KLINE_HISTORY": "60",
+    "STOPLOSS_PCT": "0.002",
+    "TAKE_PROFIT_PCT": "0.003",
+    "MAX_SYMBOL_NOTIONAL_X": "0.25",
+    "MAX_OPEN_POSITIONS": "3",
+    "DAILY_MAX_LOSS_PCT": "0.9",
+    "MAX_DRAWDOWN": "1",
+    "LOSS_STREAK_LATCH": "0",
+    "MAX_ENTRIES_SYMBOL_1H": "100000",
+    "MAX_ENTRIES_DAY": "1000000",
+    "MAX_SIGNAL_RATIO": "1000000",
+    "DUP_WINDOW_S": "0",
+    "ORDERS_PER_10S": "280",
+    "ORDERS_PER_MIN": "1000",
+    "REST_TIMEOUT": "3",
+    "RETRY_DELAY": "0.2",
+    "WEBSOCKET_TIMEOUT": "5",
+    "RECONCILE_S": "10",
+    "BACKOFF_MIN_S": "0.1",
+}
+_TIMEOUT_S = 20.0
+
+
+class GaveUpError(Exception):
+    """Something did not come within its time."""
+
+
+def eventually(what: str, probe: Callable[[], Any], within_s: float, pause_s: float = 0.05) -> Any:
+    """Return the first truthy answer of `probe`; raises GaveUpError with `what`."""
+    deadline = time.monotonic() + within_s
+    while True:
+        answer = probe()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise GaveUpError(f"{what}: not within {within_s:.0f} s")
+        time.sleep(pause_s)
+
+
+def ask(method: str, url: str, path: str, body: Any = None, token: str = "") -> Any:
+    """Return the JSON of an HTTP answer; raises OSError or HTTPException where there is none."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=_TIMEOUT_S)
+    try:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        data = None if body is None else json.dumps(body)
+        connection.request(method, path, data, headers)
+        return json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+
+
+def _spawn(arguments: list[str], env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR")}
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=kept | env,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+        )
+
+
+class Venue:
+    """`run.py venue` on a free port, alive through all rounds of a job.
+
+    Rate limits are off unless asked for: a start costs some 290 of the 2,400 weight a minute, and a
+    bot that is killed every few seconds starts more often than that.
+    """
+
+    def __init__(
+        self, folder: Path, seed: int, speed: float = SPEED, *, rate_limits: bool = False
+    ) -> None:
+        self._log = folder / "venue.log"
+        symbols = ",".join((*SYMBOLS, NOT_TRADED))
+        words = ["run.py", "venue", "--port", "0", "--seed", str(seed), "--symbols", symbols]
+        words += ["--speed", str(speed), "--rate-limits", "on" if rate_limits else "off"]
+        self._process = _spawn(words, CANARIES, self._log)
+        self.url = eventually("the venue is ready", self._address, 60)
+
+    def _address(self) -> str:
+        for line in self._log.read_text(encoding="utf-8").splitlines():
+            if line.startswith("venue ready on "):
+                return line.removeprefix("venue ready on ").strip()
+        if self._process.poll() is not None:
+            raise GaveUpError(f"the venue ended: {self._log.read_text(encoding='utf-8')}")
+        return ""
+
+    def get(self, path: str) -> Row:
+        return dict(ask("GET", self.url, path))
+
+    def ledger(self) -> Row:
+        return self.get("/sim/ledger")
+
+    def now_ms(self) -> float:
+        return float(self.get("/sim/health")["venue_ms"])
+
+    def inject(self, faults: list[Row]) -> None:
+        if faults:
+            ask("POST", self.url, "/sim/faults", faults)
+
+    def heal(self) -> Row:
+        """End all faults; returns how often each kind has struck so far."""
+        fired = self.get("/sim/health")["faults_fired"]
+        ask("DELETE", self.url, "/sim/faults")
+        return dict(fired)
+
+    def advance(self, seconds: float) -> None:
+        ask("POST", self.url, "/sim/clock", {"advance_s": seconds})
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait(10)
+
+
+class Bot:
+    """One life of the bot; `arguments` name another program than run.py for the baseline."""
+
+    def __init__(
+        self,
+        state: Path,
+        venue: Venue,
+        env: dict[str, str],
+        arguments: tuple[str, ...] = ("run.py", "--config", "paper.yaml", "--no-dashboard"),
+    ) -> None:
+        self.state = state
+        state.mkdir(parents=True, exist_ok=True)
+        self.log = state / "console.log"
+        where = {"STATE_DIR": str(state), "VENUE_URL": venue.url}
+        self.began = time.monotonic()
+        self._process = _spawn(list(arguments), SETTINGS | CANARIES | where | env, self.log)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def code(self) -> int | None:
+        """Return the exit code, negative for a signal, None while it runs."""
+        return self._process.poll()
+
+    def signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it as `kill -9` does."""
+        self._process.kill()
+        self._process.wait(10)
+
+    def arm(self) -> None:
+        """Let its kill point count from now on."""
+        self.signal(signal.SIGUSR2)
+
+    def waited(self, seconds: float) -> bool:
+        """Wait for its end; tell whether it came."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def status(self) -> Row:
+        """Return the control API's snapshot, empty while there is none."""
+        try:
+            address = json.loads((self.state / "control.json").read_text(encoding="utf-8"))
+            if address["pid"] != self.pid:
+                return {}
+            url = f"http://{address['host']}:{address['port']}"
+            return dict(ask("GET", url, "/snapshot", token=address["token"]))
+        except (OSError, ValueError, KeyError, http.client.HTTPException):
+            return {}
+
+    def trade(self, go: bool) -> None:
+        """Let the dice fall, or hold them."""
+        flag = self.state / "go"
+        flag.touch() if go else flag.unlink(missing_ok=True)

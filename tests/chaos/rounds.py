@@ -1,0 +1,334 @@
+"""One job: a venue, a database, and round after round of trading, dying, recovering, comparing.
+
+A round is one life of the bot: it starts on what the last death left, recovers (timed), is compared
+with the ledger in peace, then trades under faults until its kill point or a random moment.  A kill
+in the recovery itself (K14, or a random early one) is followed by another start in the same round.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import orjson
+
+from actors.kill_points import POINTS
+from core.execution.order_life import ENDED
+from tests.chaos import swarm
+from tests.chaos.evidence import Database, Evidence, Limits, Row, Window
+from tests.chaos.invariants import violations
+from tests.chaos.naked import intervals
+from tests.chaos.processes import NOT_TRADED, SYMBOLS, Bot, GaveUpError, Venue, eventually
+
+# A kill while it trades, or while it starts; the last round waits for every outcome.
+RANDOM, EARLY, LAST = "random", "early", "last"
+LIMITS = Limits(symbols=SYMBOLS)
+_DEATH_S = 8.0
+_RECOVERY_S = 30.0
+_AGREE_S = 8.0
+_OPEN_MAX = 1  # entries of unknown outcome that may be left to the next rounds
+_RESOLVED_S = 15.0  # a deadline of 5 s, three denials, a snapshot
+_DAY_MS = 86_400_000
+_BEFORE_MIDNIGHT_S = 20.0
+_STEPS = {"K14": 9, "K16": 9}
+_TRIES = 3
+# What a look at a live system may find in the middle of: looked at again until it holds.
+_EVENTUAL = ("I3", "I7", "I9", "I12", "I15", "I15 funding")
+
+BotFactory = Callable[[Path, Venue, dict[str, str]], Bot]
+
+
+@dataclass
+class Round:
+    """What became of one round; times in wall seconds."""
+
+    point: str
+    times: int
+    hit: bool = False
+    faults: list[str] = field(default_factory=list)
+    active_s: float = 0.0  # process start to ACTIVE, or a stated halt
+    protected_s: float = 0.0  # process start to every position protected
+    took_s: float = 0.0
+    state: str = ""
+    violations: dict[str, list[str]] = field(default_factory=dict)
+    resolved: dict[str, int] = field(default_factory=dict)  # entries open at the death: then state
+    naked: list[Row] = field(default_factory=list)
+
+
+class Job:
+    """Runs plans one after the other on one venue and one database."""
+
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        *,
+        make: BotFactory = Bot,
+        database: str = "",
+        env: dict[str, str] | None = None,
+    ) -> None:
+        self.folder, self._dice, self._make = folder, Random(seed), make
+        folder.mkdir(parents=True, exist_ok=True)
+        self.state = folder / "state"
+        self.venue = Venue(folder, seed)
+        self._env = dict(env or {})
+        if database:
+            self._env["DB_FILE"] = database
+        self.database = Database(database or str(self.state / "async_bot_state.db"))
+        self.windows: list[Window] = []
+        self.fired: Counter[str] = Counter()
+        self._died_ms: float | None = None
+        self._open: set[str] = set()
+        self._told: set[str] = set()  # violations of the past that cannot be mended
+        self._naked: set[tuple[str, float]] = set()
+        self._known: tuple[frozenset[tuple[str, int]], frozenset[str]] = (frozenset(), frozenset())
+        self._promised: set[str] = set()
+        self._foreign: dict[str, float] = {}
+        self._hits = folder / "hits"
+
+    def run(self, points: Iterable[str], until: float = float("inf")) -> list[Round]:
+        """Run a round for each point, and again where it was not met; `until` is monotonic."""
+        rounds = []
+        for point in points:
+            for _ in range(_TRIES):
+                if time.monotonic() > until:
+                    return rounds
+                done = self._round(point)
+                rounds.append(done)
+                if done.hit:
+                    break
+        return rounds
+
+    # ------------------------------------------------------------------ one round
+    def _round(self, point: str) -> Round:
+        times = self._dice.randint(1, _STEPS.get(point, 2 if point.startswith("K") else 1))
+        done = Round(point=point, times=times)
+        began = time.monotonic()
+        try:
+            self._live(done)
+        except GaveUpError as trouble:
+            done.violations.setdefault("I12", []).append(str(trouble))
+        finally:
+            self.venue.heal()
+        done.took_s = time.monotonic() - began
+        return done
+
+    def _live(self, done: Round) -> None:
+        spec = f"{done.point}:{done.times}"
+        if done.point == "K14":
+            self._die_early(done, {"CHAOS_KILL_AT": spec})
+        elif done.point == EARLY:
+            self._die_early(done, {})
+        armed = {"CHAOS_KILL_AT": f"{spec}@USR2"} if done.point in POINTS else {}
+        bot = self._start(armed if done.point != "K14" else {})
+        try:
+            self._recover(bot, done)
+            self._compare(bot, done)
+            self._trade_to_death(bot, done)
+        finally:
+            self._bury(bot)
+
+    def _start(self, env: dict[str, str]) -> Bot:
+        return self._make(
+            self.state, self.venue, {**self._env, "CHAOS_HITS": str(self._hits), **env}
+        )
+
+    def _die_early(self, done: Round, env: dict[str, str]) -> None:
+        bot = self._start(env)
+        try:
+            if done.point == EARLY:
+                bot.waited(self._dice.uniform(0.2, 4.0))
+                done.hit = bot.alive()
+            elif bot.waited(_DEATH_S):
+                done.hit = self._was_hit(bot, done.point)
+        finally:
+            self._bury(bot)
+
+    def _was_hit(self, bot: Bot, point: str) -> bool:
+        lines = self._hits.read_text().splitlines() if self._hits.exists() else []
+        return any(line.split()[:2] == [point, str(bot.pid)] for line in lines)
+
+    def _bury(self, bot: Bot) -> None:
+        """Make sure that it is dead, and remember when and what it had under way."""
+        bot.kill()
+        bot.trade(go=False)
+        if self._died_ms is None:
+            self._died_ms = self.venue.now_ms()
+        self._promised |= _promises(bot)
+        self._open |= {
+            row["client_id"]
+            for row in self.database.rows(
+                "SELECT client_id, state FROM order_intent WHERE purpose = 'E'"
+            )
+            if row["state"] not in ENDED
+        }
+
+    # ------------------------------------------------------------------ recovery
+    def _recover(self, bot: Bot, done: Round) -> None:
+        def ready() -> Row | None:
+            if not bot.alive():
+                raise GaveUpError(f"the bot ended with {bot.code()}: {_tail(bot)}")
+            status = bot.status()
+            return status if status.get("state", "STARTING") not in _NOT_YET else None
+
+        status = eventually("the bot is ACTIVE", ready, _RECOVERY_S)
+        done.active_s = time.monotonic() - bot.began
+        done.state = status["state"]
+        eventually("every position is protected", self._protected, _RECOVERY_S)
+        done.protected_s = time.monotonic() - bot.began
+        now = self.venue.now_ms()
+        if self._died_ms is not None:
+            self.windows.append(Window(from_ms=self._died_ms, to_ms=now, why="dead"))
+            self._died_ms = None
+
+    def _count_resolved(self, found: Evidence, done: Round) -> None:
+        """Note what became of the entries that were under way at the last deaths."""
+        states = {row["client_id"]: row["state"] for row in found.intents}
+        over = {name for name in self._open if states.get(name, "lost") in {*ENDED, "lost"}}
+        done.resolved = dict(Counter(states.get(name, "lost") for name in over))
+        self._open -= over
+
+    def _protected(self) -> bool:
+        ledger = self.venue.ledger()
+        held = {p["symbol"] for p in ledger["positions"] if float(p["positionAmt"])}
+        stops = {
+            a["symbol"]
+            for a in ledger["algo_orders"]
+            if a["algoStatus"] == "NEW" and a["orderType"] == "STOP_MARKET"
+        }
+        return held & set(SYMBOLS) <= stops
+
+    # ------------------------------------------------------------------ comparing
+    def evidence(self, bot: Bot | None = None) -> Evidence:
+        """Look at ledger and database now; the ledger first, so that the bot can only know more."""
+        found = self.database.read(LIMITS, self.venue.ledger())
+        found.windows = self.windows
+        found.known_fills, found.known_intents = self._known
+        found.promised = frozenset(self._promised)
+        found.foreign_since_ms = self._foreign
+        found.status = bot.status() if bot is not None else {}
+        return found
+
+    def _compare(self, bot: Bot, done: Round) -> None:
+        began = time.monotonic()
+        while True:
+            found = self.evidence(bot)
+            found.recovered_s = done.active_s
+            wrong, waiting = _without_open_entries(violations(found))
+            waited_s = time.monotonic() - began
+            patient = len(waiting) > _OPEN_MAX or done.point == LAST
+            if waiting and patient and waited_s < _RESOLVED_S:
+                pass
+            elif not set(wrong) & set(_EVENTUAL) or waited_s > _AGREE_S:
+                break
+            time.sleep(0.2)
+        if waiting and patient:
+            wrong.setdefault("I3", []).extend(waiting)
+        self._count_resolved(found, done)
+        done.violations = {
+            name: new
+            for name, lines in wrong.items()
+            if (new := [line for line in lines if f"{name} {line}" not in self._told])
+        }
+        self._told |= {f"{name} {line}" for name, lines in wrong.items() for line in lines}
+        fills = frozenset((f["symbol"], int(f["trade_id"])) for f in found.fills)
+        self._known = fills, frozenset(row["client_id"] for row in found.intents)
+        for naked in intervals(found):
+            key = (naked.symbol, naked.from_ms)
+            if key not in self._naked and naked.to_ms < float(found.ledger["time"]):
+                self._naked.add(key)
+                done.naked.append(asdict(naked) | {"fault": _in_fault(found, naked)})
+
+    # ------------------------------------------------------------------ trading and dying
+    def _trade_to_death(self, bot: Bot, done: Round) -> None:
+        chosen = swarm.drawn(self._dice)
+        point = POINTS.get(done.point)
+        bot.trade(go=True)
+        if done.point in ("K15", "K16") or point is None:
+            time.sleep(self._dice.uniform(0.5, 2.0))  # let it open something first
+        from_ms = self.venue.now_ms()
+        self._inject(chosen, done)
+        if point is not None and point.needs and done.point != "K14":
+            self.venue.inject([dict(point.needs)])
+        if done.point == "K15":
+            self._to_midnight()
+        if point is not None and done.point != "K14":
+            self._to_the_point(bot, done)
+        else:
+            bot.waited(self._dice.uniform(0.05, 2.5))
+            if not bot.alive():
+                raise GaveUpError(f"the bot ended with {bot.code()}: {_tail(bot)}")
+            bot.kill()
+            done.hit = done.hit or done.point in (RANDOM, LAST)
+        self.fired = Counter(self.venue.heal())
+        now = self.venue.now_ms()
+        self._died_ms = now
+        if chosen or (point is not None and point.needs):
+            self.windows.append(Window(from_ms=from_ms, to_ms=now, why="fault"))
+
+    def _to_the_point(self, bot: Bot, done: Round) -> None:
+        bot.arm()
+        if done.point == "K16":
+            bot.signal(_TERMINATE)
+        if bot.waited(_DEATH_S):
+            done.hit = self._was_hit(bot, done.point)
+            if not done.hit and bot.code() not in (0, -9):
+                raise GaveUpError(f"the bot ended with {bot.code()}: {_tail(bot)}")
+        bot.kill()
+
+    def _inject(self, chosen: list[tuple[str, Row]], done: Round) -> None:
+        for number, fault in chosen:
+            self.venue.inject([fault])
+            done.faults.append(number)
+            if number == "F21":
+                self._foreign.setdefault(NOT_TRADED, self.venue.now_ms())
+
+    def _to_midnight(self) -> None:
+        now = self.venue.now_ms()
+        left_s = (_DAY_MS - now % _DAY_MS) / 1000 - _BEFORE_MIDNIGHT_S
+        if left_s > 0:
+            self.venue.advance(left_s)
+            self.windows.append(Window(from_ms=now, to_ms=self.venue.now_ms(), why="jump"))
+
+
+def _without_open_entries(
+    wrong: dict[str, list[str]],
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Take out the entries whose outcome is still being looked for: that takes its deadline."""
+    waiting = [line for line in wrong.get("I3", []) if " is still " in line]
+    rest = [line for line in wrong.get("I3", []) if line not in waiting]
+    others = {name: lines for name, lines in wrong.items() if name != "I3"}
+    return (others | {"I3": rest} if rest else others), waiting
+
+
+_NOT_YET = ("STARTING", "RECONCILING")
+_TERMINATE = 15
+
+
+def _in_fault(found: Evidence, naked: Any) -> bool:
+    return any(
+        w.why == "fault" and w.from_ms < naked.to_ms and w.to_ms > naked.from_ms
+        for w in found.windows
+    )
+
+
+def _tail(bot: Bot) -> str:
+    return " / ".join(bot.log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:])
+
+
+def _promises(bot: Bot) -> set[str]:
+    """Return the client ids that this life said were recorded, as far as its trace was written."""
+    found = set()
+    for path in (bot.state / "traces").glob("*.jsonl"):
+        if time.time() - path.stat().st_mtime > time.monotonic() - bot.began + 1:
+            continue
+        for line in path.read_bytes().splitlines():
+            if b'"IntentRecorded"' in line and b'"sent"' in line:
+                try:
+                    found.add(orjson.loads(line)["body"]["client_id"])
+                except (orjson.JSONDecodeError, KeyError, TypeError):
+                    continue  # the last line of a killed process
+    return found
