@@ -73,6 +73,7 @@ ROUTES: dict[type[Any], tuple[Room, ...]] = {
     m.OrderSeen: _PERSISTENCE,
     m.PositionChanged: _BOOKS,
     m.EntryEnded: _RISK,
+    m.ProtectionFailed: _RISK,
     m.Reconciled: _BOOKS,
     m.ReconcilePending: _RISK,
     m.FetchBook: _PERSISTENCE,
