@@ -131,6 +131,11 @@ class RiskMachine:
         """Return what is let through for a symbol: the stricter of its own and the account's."""
         return stricter(self.trading_state, self._latches.state_of(symbol))
 
+    @property
+    def obstacles(self) -> dict[str, str]:
+        """Return what forbids entries while it lasts, by name, and why."""
+        return self._standing.obstacles
+
     def state_is_recorded(self, symbol: str = ACCOUNT) -> bool:
         """Tell whether the newest state of the account or a symbol is on disk.
 
