@@ -147,19 +147,19 @@ class Config(BaseSettings):
         0.8, "Part of the daily limit from which positions may only shrink.", gt=0, le=1
     )
     HALT_AT: Real = setting(1.0, "Part of the daily limit at which trading halts.", gt=0, le=1)
+    BUDGET_USES_GAINS: Truth = switch(
+        "The day's gains enlarge what may still be lost today.", on=False
+    )
     MAX_DRAWDOWN: Real = setting(
         0.15,
         "Loss from the highest equity that halts until a person resumes.",
         gt=0,
         le=1,
-        pending=True,
     )
     MAX_OPEN_POSITIONS: Whole = setting(
         3, "Positions at once, those in flight included.", ge=1, le=1000
     )
-    COUNT_FOREIGN: Truth = switch(
-        "Foreign positions take slots and exposure.", on=True, pending=True
-    )
+    COUNT_FOREIGN: Truth = switch("Foreign positions take slots and exposure.", on=True)
     MIN_BALANCE_THRESHOLD: Real = setting(10.0, "Balance below which nothing opens, USDT.", ge=0)
     SIZING_MODE: Literal["clip", "reject", "literal"] = setting(
         "clip", "Size above a cap: clip it, reject the trade, or take the formula literally."
@@ -167,14 +167,23 @@ class Config(BaseSettings):
     MAX_ORDER_NOTIONAL_X: Real = setting(
         1.5, "Largest order, multiple of equity.", gt=0, per_symbol=True
     )
-    MAX_ORDER_QTY: Quantities = setting(
-        {}, "Largest order by symbol, base units: {SYMBOL: qty}.", pending=True
-    )
+    MAX_ORDER_QTY: Quantities = setting({}, "Largest order by symbol, base units: {SYMBOL: qty}.")
     MAX_SYMBOL_NOTIONAL_X: Real = setting(
         1.5, "Largest position of a symbol, multiple of equity.", gt=0, per_symbol=True
     )
     MAX_GROSS_X: Real = setting(3.0, "Sum of all positions' sizes, multiple of equity.", gt=0)
     MAX_NET_X: Real = setting(3.0, "Longs minus shorts, either way, multiple of equity.", gt=0)
+    MAX_CORRELATED_X: Real = setting(
+        0.25,
+        "Loss of all positions under a common shock (CORRELATION_SHOCK), multiple of equity.",
+        gt=0,
+    )
+    CORRELATION_SHOCK: Real = setting(
+        3.0, "Size of the common shock, standard deviations of a day.", gt=0, le=20
+    )
+    CORRELATION_BARS: Whole = setting(
+        120, "Closed klines that correlations are computed from.", ge=30, le=2000
+    )
     MAX_MARGIN_USAGE: Real = setting(
         0.8, "Part of the available balance that margin may take.", gt=0, le=1
     )
@@ -189,7 +198,6 @@ class Config(BaseSettings):
         "Liquidation distance, at least so many stop distances.",
         ge=1,
         per_symbol=True,
-        pending=True,
     )
     MIN_NOTIONAL_MULT: Real = setting(
         1.1, "Smallest order, multiple of the venue's least notional.", ge=1, per_symbol=True
@@ -200,35 +208,41 @@ class Config(BaseSettings):
         0.005, "Decided price against mark, of mark.", gt=0, lt=1, per_symbol=True
     )
     MARK_LAST_DIV_PCT: Real = setting(
-        0.01, "Last price against mark, of mark.", gt=0, lt=1, per_symbol=True, pending=True
+        0.01, "Last price against mark, of mark.", gt=0, lt=1, per_symbol=True
     )
     MAX_BAR_RET: Real = setting(
         0.25,
         "Move of one kline that needs the mark to confirm it.",
         gt=0,
         per_symbol=True,
-        pending=True,
     )
     MAX_ENTRIES_SYMBOL_1H: Whole = setting(
-        6, "Entries of a symbol per venue hour.", ge=1, per_symbol=True, pending=True
+        6, "Entries of a symbol per venue hour.", ge=1, per_symbol=True
     )
-    MAX_ENTRIES_DAY: Whole = setting(40, "Entries per UTC day, all symbols.", ge=1, pending=True)
+    MAX_ENTRIES_DAY: Whole = setting(40, "Entries per UTC day, all symbols.", ge=1)
     LOSS_STREAK_LATCH: Whole = setting(
         6,
         "Losing trades in a row that latch a symbol off; 0 is off.",
         ge=0,
         per_symbol=True,
-        pending=True,
     )
     MAX_SIGNAL_RATIO: Real = setting(
         10.0,
         "Signal rate that latches a symbol off, multiple of its norm.",
         gt=1,
         per_symbol=True,
-        pending=True,
+    )
+    MARGIN_COOLDOWN_S: Real = setting(
+        30.0, "Nothing opens on a symbol after the venue lacked margin for it, s.", ge=0
+    )
+    PROTECTION_COOLDOWN_S: Real = setting(
+        300.0, "Nothing opens on a symbol whose stop could not be had, s.", ge=0
+    )
+    PROTECTION_FAILURES_MAX: Whole = setting(
+        3, "Stops of a symbol that could not be had within a venue day and latch it off.", ge=1
     )
     DUP_WINDOW_S: Real = setting(
-        10.0, "Same symbol, side and quantity again within this is refused, s.", ge=0, pending=True
+        10.0, "Same symbol, side and quantity again within this is refused, s.", ge=0
     )
     ENTRY_MAX_AGE_MS: Whole = setting(5000, "Oldest decision that may still be sent, ms.", ge=1)
     NAKED_MAX_MS: Whole = setting(
@@ -252,9 +266,7 @@ class Config(BaseSettings):
         gt=0,
         le=1,
     )
-    DELIST_GUARD_H: Real = setting(
-        48.0, "Nothing opens this close to a delisting, venue h.", ge=0, pending=True
-    )
+    DELIST_GUARD_H: Real = setting(48.0, "Nothing opens this close to a delisting, venue h.", ge=0)
     CLIENT_ID_TAG: Text = setting(
         "afb",
         "First part of our client order ids, marks orders as ours.",
@@ -262,14 +274,13 @@ class Config(BaseSettings):
     )
 
     # --- freshness ---------------------------------------------------------------------------
-    ACCOUNT_MAX_AGE_S: Real = setting(
-        30.0, "Oldest account state that may size an entry, s.", gt=0, pending=True
-    )
+    ACCOUNT_MAX_AGE_S: Real = setting(30.0, "Oldest account state that may size an entry, s.", gt=0)
     MARK_MAX_AGE_S: Real = setting(5.0, "Oldest mark price that may carry an entry, s.", gt=0)
-    WS_SILENCE_S: Real = setting(
-        10.0, "Silence of a stream that stops entries, s.", gt=0, pending=True
+    MARK_FROZEN_S: Real = setting(
+        30.0, "Unchanged mark, while others move, that stops entries, s.", gt=0
     )
-    CLOCK_ERR_MS: Whole = setting(1000, "Clock error that stops entries, ms.", ge=1, pending=True)
+    WS_SILENCE_S: Real = setting(10.0, "Silence of a stream that stops entries, s.", gt=0)
+    CLOCK_ERR_MS: Whole = setting(1000, "Clock error that stops entries, ms.", ge=1)
     RECONCILE_S: Real = setting(60.0, "Time between comparisons with the venue, s.", gt=0)
 
     # --- connection --------------------------------------------------------------------------

@@ -81,6 +81,27 @@ class Policy:
     SOFT_LOSS_AT: float = 0.8
     HALT_AT: float = 1.0
     COUNT_FOREIGN: bool = True
+    BUDGET_USES_GAINS: bool = False
+    MAX_DRAWDOWN: float = 0.15
+    LIQ_DISTANCE_MIN: float = 2.0
+    MARK_LAST_DIV_PCT: float = 0.01
+    MARK_FROZEN_S: float = 30.0
+    MAX_BAR_RET: float = 0.25
+    MAX_ENTRIES_SYMBOL_1H: int = 6
+    MAX_ENTRIES_DAY: int = 40
+    LOSS_STREAK_LATCH: int = 6
+    MAX_SIGNAL_RATIO: float = 10.0
+    DUP_WINDOW_S: float = 10.0
+    DELIST_GUARD_H: float = 48.0
+    ACCOUNT_MAX_AGE_S: float = 30.0
+    WS_SILENCE_S: float = 10.0
+    CLOCK_ERR_MS: int = 1000
+    MAX_CORRELATED_X: float = 0.25
+    CORRELATION_BARS: int = 120
+    CORRELATION_SHOCK: float = 3.0
+    MARGIN_COOLDOWN_S: float = 30.0
+    PROTECTION_COOLDOWN_S: float = 300.0
+    PROTECTION_FAILURES_MAX: int = 3
 
     def for_symbol(self, symbol: str) -> "Policy":
         """No overrides here."""

@@ -1,122 +1,86 @@
-"""What is latched: the day's loss, until the venue's next day; correlated failure, until a person.
-
-A day that halts while a person's word is still awaited does not release by itself.
-"""
+"""What equity latches: the day's loss, until the venue's next day; the drawdown, until a person."""
 
 from dataclasses import replace
 from decimal import Decimal
 
 from core import messages as m
-from core.clock import NS_PER_DAY, NS_PER_S, Moment, day_of
-from core.messages import TradingState
+from core.clock import NS_PER_DAY, NS_PER_S, Moment
 from core.risk.book import Book
+from core.risk.latches import (
+    CORRELATED_FAILURE,
+    DAY_LOSS,
+    DAY_LOSS_SOFT,
+    DRAWDOWN,
+    Latches,
+    causes,
+)
 from core.risk.policy import RiskPolicy
 
-CORRELATED_FAILURE = "correlated_failure"
-
-Latches = tuple[m.DayLedger | m.StateChanged, ...]
+Told = tuple[m.DayLedger | m.StateChanged, ...]
+_WORTH_A_ROW = Decimal("0.001")  # of equity: smaller moves of its peak and low are not stored
 
 
 class Breaker:
-    """Holds the latched state; None is ACTIVE.  What a person latched only a person clears."""
+    """Compares equity with the day's limit and with its peak, and latches what they ask for."""
 
-    def __init__(self, policy: RiskPolicy) -> None:
-        self.state: m.StateChanged | None = None
+    def __init__(self, policy: RiskPolicy, latches: Latches) -> None:
+        self._latches = latches
         self._limit_pct = Decimal(str(policy.DAILY_MAX_LOSS_PCT))
         self._soft_at = Decimal(str(policy.SOFT_LOSS_AT))
         self._halt_at = Decimal(str(policy.HALT_AT))
-
-    @property
-    def trading_state(self) -> TradingState:
-        """Return what is latched, ACTIVE if nothing is."""
-        return self.state.state if self.state is not None else TradingState.ACTIVE
-
-    def restore(self, stored: m.StateChanged | None) -> None:
-        """Take over what was latched before a restart."""
-        latched = stored is not None and stored.state is not TradingState.ACTIVE
-        self.state = stored if latched else None
+        self._drawdown_max = Decimal(str(policy.MAX_DRAWDOWN))
 
     def day_limit(self, book: Book) -> Decimal:
         """Return the loss that ends the day, quote units; 0 while the day is unknown."""
         return book.day.equity_start * self._limit_pct if book.day is not None else Decimal(0)
 
-    def judge(self, book: Book, now: Moment) -> Latches:
-        """Roll the day over if it is time, then latch what its loss asks for."""
-        out: Latches = ()
+    def judge(self, book: Book, now: Moment) -> Told:
+        """Roll the day over if it is time, then latch what loss and drawdown ask for."""
+        before = book.day
+        states: tuple[m.StateChanged, ...] = ()
         if book.roll_day(now) and book.day is not None:
-            out = (book.day, *self._release(book.day, now))
+            states = self._latches.release_day(book.day.day, now)
+        states = (*states, *self._judge_day(book, now), *self._judge_peak(book, now))
+        changed = book.day is not None and book.day is not before
+        return (*((book.day,) if changed and book.day is not None else ()), *states)
+
+    def _judge_day(self, book: Book, now: Moment) -> tuple[m.StateChanged, ...]:
         day = book.day
         if day is None:
-            return out
+            return ()
         loss, limit = -book.day_pnl(), self.day_limit(book)
         # A day marked as halted stays so, even if its latch did not reach the database.
-        halt = day.halted or loss >= limit * self._halt_at
-        if halt and self.trading_state is not TradingState.HALTED:
+        if day.halted or loss >= limit * self._halt_at:
+            if self._latches.holds(DAY_LOSS):
+                return ()
             book.day = replace(day, halted=True)
-            halted = self._latch(TradingState.HALTED, "day_loss", book, now)
-            out = (*out, book.day, halted)
-        elif loss >= limit * self._soft_at and self.trading_state is TradingState.ACTIVE:
-            out = (*out, self._latch(TradingState.REDUCING, "day_loss_soft", book, now))
-        return out
+            return self._latch_day(DAY_LOSS, book, now)
+        if loss >= limit * self._soft_at and not self._latches.holds(DAY_LOSS):
+            return self._latch_day(DAY_LOSS_SOFT, book, now)
+        return ()
 
-    def reduce(self, reason: str, now: Moment) -> Latches:
-        """Latch REDUCING, or keep what is stricter, until a person clears it."""
-        if self.awaits_revival():
-            return ()
-        stricter = self.state if self.trading_state is TradingState.HALTED else None
-        self.state = m.StateChanged(
-            state=TradingState.HALTED if stricter is not None else TradingState.REDUCING,
-            reason_code=CORRELATED_FAILURE,
-            reason=reason if stricter is None else f"{reason}; {stricter.reason}",
-            latched_until_day=None,
-            at_ns=now.venue_ns,
-        )
-        return (self.state,)
-
-    def clear_reduce(self, reason: str, now: Moment) -> Latches:
-        """Release what correlated failure latched; the day's loss, if any, latches again."""
-        if not self.awaits_revival():
-            return ()
-        self.state = None
-        return (_active("revived", reason, now),)
-
-    def awaits_revival(self) -> bool:
-        """Tell whether a person has to revive the symbols before anything opens."""
-        return awaits_revival(self.state)
-
-    def _latch(self, state: TradingState, code: str, book: Book, now: Moment) -> m.StateChanged:
-        tomorrow = day_of(now.venue_ns) + 1 if book.day is None else book.day.day + 1
+    def _latch_day(self, code: str, book: Book, now: Moment) -> tuple[m.StateChanged, ...]:
+        assert book.day is not None
+        tomorrow = book.day.day + 1
         wait_s = (tomorrow * NS_PER_DAY - now.venue_ns) / NS_PER_S / (now.speed or 1.0)
         loss = f"day loss {-book.day_pnl():.2f} of {self.day_limit(book):.2f} USDT"
-        awaited = self.awaits_revival()
-        self.state = m.StateChanged(
-            state=state,
-            reason_code=f"{CORRELATED_FAILURE},{code}" if awaited else code,
-            reason=f"{loss}; next venue day in {wait_s:.0f} s",
-            latched_until_day=None if awaited else tomorrow,
-            at_ns=now.venue_ns,
-        )
-        return self.state
+        reason = f"{loss}, next venue day in {wait_s:.0f} s"
+        if code == DAY_LOSS:  # what is softer says nothing more
+            self._latches.drop(DAY_LOSS_SOFT)
+        return self._latches.latch(code, reason, now, until_day=tomorrow)
 
-    def _release(self, day: m.DayLedger, now: Moment) -> Latches:
-        """Clear what the old day latched; a new day has a budget of its own."""
-        until = self.state.latched_until_day if self.state is not None else None
-        if until is None or day.day < until:
+    def _judge_peak(self, book: Book, now: Moment) -> tuple[m.StateChanged, ...]:
+        equity = book.equity()
+        if equity is None or book.day is None:
             return ()
-        self.state = None
-        return (_active("new_day", "a new venue day has begun", now),)
+        book.note_extremes(equity, _WORTH_A_ROW)
+        if book.peak <= 0 or equity > book.peak * (1 - self._drawdown_max):
+            return ()
+        reason = f"equity {equity:.2f} is {1 - equity / book.peak:.1%} below its peak"
+        reason = f"{reason} {book.peak:.2f}, limit {self._drawdown_max:.1%}"
+        return self._latches.latch(DRAWDOWN, reason, now)
 
 
 def awaits_revival(state: m.StateChanged | None) -> bool:
     """Tell whether this state is latched until a person revives the symbols."""
-    return state is not None and state.reason_code.startswith(CORRELATED_FAILURE)
-
-
-def _active(code: str, reason: str, now: Moment) -> m.StateChanged:
-    return m.StateChanged(
-        state=TradingState.ACTIVE,
-        reason_code=code,
-        reason=reason,
-        latched_until_day=None,
-        at_ns=now.venue_ns,
-    )
+    return CORRELATED_FAILURE in causes(state)

@@ -1,45 +1,59 @@
-"""Risk's decisions: which proposal becomes an approval, of what size, and when nothing does."""
+"""Risk's decisions: which proposal becomes an approval, of what size, and when nothing does.
+
+The rules stand in `core/risk/gate.py`, in the order they are asked; what is latched, and by whom,
+in `latches.py` and `commands.py`; the money in `book.py`, `day.py` and `sizing.py`.
+"""
 
 from dataclasses import replace
 from decimal import Decimal
-from typing import assert_never
 
 from core import messages as m
-from core.clock import NS_PER_S, Moment
+from core.clock import Moment
 from core.execution.order_life import ENDED
 from core.messages import TradingState
 from core.risk.book import Book, Reserved
 from core.risk.breaker import Breaker
+from core.risk.case import Account, Case
+from core.risk.commands import Commands
+from core.risk.correlation import Returns
+from core.risk.day import PEAK, base_of
+from core.risk.gate import AFTER_SIZING, BEFORE_SIZING
+from core.risk.latches import ACCOUNT, Latches, stricter
 from core.risk.policy import Policies, sizing_limits
 from core.risk.review import Review
 from core.risk.risk_manager import RiskManager
-from core.risk.sizing import ZERO, Limits, binding, caps, reserve
+from core.risk.sizing import ZERO, binding, caps, reserve
+from core.risk.standing import Note, Standing
+from core.risk.tempo import Entries, Signals
+from core.risk.trips import Trips
 from core.venue.instrument import Instrument
 
 RiskInput = (
-    m.Proposal
+    Note
+    | m.Proposal
     | m.ExitProposal
     | m.MarkPrice
+    | m.ClosedKline
+    | m.KlineHistory
     | m.AccountUpdate
     | m.AccountSnapshot
     | m.FillBooked
     | m.PositionChanged
     | m.EntryEnded
-    | m.Reconciled
-    | m.ReconcilePending
+    | m.OrderFailed
+    | m.ProtectionFailed
     | m.RecoveredBook
-    | m.StreamUp
-    | m.StreamDown
-    | m.StorageFailed
-    | m.StorageHealed
     | m.StateRecorded
-    | m.ActorStarted
-    | m.SymbolQuarantined
+    | m.InstrumentChanged
     | m.CorrelatedFailure
     | m.CorrelatedFailureCleared
+    | m.Halt
+    | m.Flatten
+    | m.Pause
+    | m.Resume
     | m.Tick
 )
-RiskOutput = m.Decision | m.Approval | m.ExitApproval | m.StateChanged | m.DayLedger
+RiskOutput = m.Decision | m.Approval | m.ExitApproval | m.StateChanged | m.DayLedger | m.LossStreak
 
 _DECIDED_KEPT = 1_000
 
@@ -47,8 +61,9 @@ _DECIDED_KEPT = 1_000
 class RiskMachine:
     """The only gate.  Rules run in a fixed order; the first failed one names the refusal.
 
-    State: the book, the latched state, what currently forbids entries, generations of the
-    symbols, and the last decision per symbol for those who ask why nothing happens.
+    State: the book, the latches, what currently forbids entries, generations of the symbols, how
+    often they traded and how they moved, and the last decision per symbol for those who ask why
+    nothing happens.
     """
 
     def __init__(
@@ -62,34 +77,77 @@ class RiskMachine:
         account = policies.for_symbol(next(iter(instruments)))  # its own limits have no overrides
         self.book = Book(count_foreign=account.COUNT_FOREIGN)
         self.last_decision: dict[str, m.Decision] = {}
-        self._breaker = Breaker(account)
+        self._latches = Latches()
+        self._breaker = Breaker(account, self._latches)
         self._begun = False
         self._policies = policies
         self._managers = managers  # one a symbol: overrides may differ
-        self._instruments = instruments
-        self._interval_ns = interval_ns
-        self._obstacles: dict[str, str] = {"reconciling": "start-up"}
-        self._generations: dict[str, int] = {}
-        self._quarantined: dict[str, str] = {}
+        self._instruments = dict(instruments)  # ours: the venue may change its rules
+        self._standing = Standing()
+        self._entries = Entries()
+        self._trips = Trips()
         self._decided: dict[str, None] = {}  # proposal ids, oldest first
-        self._leverage = {s: Decimal(str(policies.for_symbol(s).LEVERAGE)) for s in instruments}
+        self._account = Account(
+            book=self.book,
+            standing=self._standing,
+            latches=self._latches,
+            entries=self._entries,
+            signals=Signals(interval_ns),
+            trips=self._trips,
+            returns=Returns(bars=account.CORRELATION_BARS, interval_ns=interval_ns),
+            leverage={s: Decimal(str(policies.for_symbol(s).LEVERAGE)) for s in instruments},
+            interval_ns=interval_ns,
+        )
+        self._commands = Commands(
+            policies=policies,
+            latches=self._latches,
+            standing=self._standing,
+            book=self.book,
+            entries=self._entries,
+            signals=self._account.signals,
+            trips=self._trips,
+        )
 
+    # ------------------------------------------------------------------ for those who ask
     @property
     def state(self) -> m.StateChanged | None:
-        """Return the latched state; None if nothing is latched."""
-        return self._breaker.state
+        """Return what is latched for the account; None if nothing is."""
+        return self._latches.states.get(ACCOUNT)
+
+    @property
+    def symbol_states(self) -> dict[str, m.StateChanged]:
+        """Return what is latched for single symbols."""
+        return {s: state for s, state in self._latches.states.items() if s != ACCOUNT}
 
     @property
     def trading_state(self) -> TradingState:
         """Return what is let through now."""
-        if "reconciling" in self._obstacles:
+        latched = self._latches.state_of()
+        if "reconciling" in self._standing.obstacles and latched is TradingState.ACTIVE:
             return TradingState.RECONCILING
-        return self._breaker.trading_state
+        return latched
+
+    def trading_state_of(self, symbol: str) -> TradingState:
+        """Return what is let through for a symbol: the stricter of its own and the account's."""
+        return stricter(self.trading_state, self._latches.state_of(symbol))
+
+    @property
+    def obstacles(self) -> dict[str, str]:
+        """Return what forbids entries while it lasts, by name, and why."""
+        return self._standing.obstacles
+
+    def state_is_recorded(self, symbol: str = ACCOUNT) -> bool:
+        """Tell whether the newest state of the account or a symbol is on disk.
+
+        A command is acknowledged only then; it was obeyed before.
+        """
+        return self._latches.is_recorded(symbol)
 
     def day_limit(self) -> Decimal:
         """Return the loss that ends the day, quote units; 0 while the day is unknown."""
         return self._breaker.day_limit(self.book)
 
+    # ------------------------------------------------------------------ messages
     def handle(self, message: RiskInput, now: Moment) -> tuple[RiskOutput, ...]:
         """Return what follows from a message."""
         match message:
@@ -97,244 +155,147 @@ class RiskMachine:
                 return self._review(message, now)
             case m.ExitProposal():
                 return self._review_exit(message)
-            case m.MarkPrice():
-                self.book.marks[message.symbol] = message
-                return ()
-            case m.PositionChanged():
-                self.book.place(message, now)
-                return ()
-            case m.EntryEnded():
-                self.book.reserved.pop(message.proposal_id, None)
-                return ()
-            case m.FillBooked() | m.AccountUpdate() | m.AccountSnapshot():
+            case m.FillBooked() | m.AccountUpdate() | m.AccountSnapshot() | m.PositionChanged():
                 return self._money(message, now)
             case m.Tick():
                 return self._look(now)
+            case m.Halt():
+                return self._commands.halt(message, now)
+            case m.Flatten():
+                return self._commands.flatten(message, now)
+            case m.Pause():
+                return self._commands.pause(message, now)
+            case m.Resume():
+                return self._commands.resume(message, now)
+            case m.OrderFailed():
+                return self._commands.order_failed(message, now)
+            case m.ProtectionFailed():
+                return self._commands.protection_failed(message, now)
+            case m.CorrelatedFailure():
+                return self._commands.reduce(message, now)
+            case m.CorrelatedFailureCleared():
+                return self._commands.clear_reduce(message, now)
             case m.RecoveredBook():
                 return self._recover(message)
-            case m.StateRecorded():
-                return ()
-            case m.CorrelatedFailure():
-                return self._breaker.reduce(message.reason, now)
-            case m.CorrelatedFailureCleared():
-                return self._breaker.clear_reduce(message.reason, now)
             case _:
-                self._note(message)
+                self._learn(message, now)
                 return ()
 
-    def _note(
+    def _learn(
         self,
-        message: m.Reconciled
-        | m.ReconcilePending
-        | m.StreamUp
-        | m.StreamDown
-        | m.StorageFailed
-        | m.StorageHealed
-        | m.ActorStarted
-        | m.SymbolQuarantined,
+        message: Note
+        | m.MarkPrice
+        | m.ClosedKline
+        | m.KlineHistory
+        | m.EntryEnded
+        | m.InstrumentChanged
+        | m.StateRecorded,
+        now: Moment,
     ) -> None:
-        """Keep what forbids entries, and what no longer does."""
+        """Take in what changes our knowledge and asks for no answer."""
         match message:
-            case m.ReconcilePending():
-                self._obstacles["reconciling"] = message.reason
-            case m.Reconciled():
-                self._obstacles.pop("reconciling", None)
-            case m.StreamDown():
-                self._obstacles[f"stream_{message.stream}"] = message.reason
-            case m.StreamUp():
-                self._obstacles.pop(f"stream_{message.stream}", None)
-            case m.StorageFailed():
-                self._obstacles["storage"] = message.reason
-            case m.StorageHealed():
-                self._obstacles.pop("storage", None)
-            case m.ActorStarted():
-                self._generations[message.symbol] = message.generation
-                self._quarantined.pop(message.symbol, None)
-            case m.SymbolQuarantined():
-                self._quarantined[message.symbol] = message.reason
+            case m.MarkPrice():
+                self.book.hear_mark(message, now)
+            case m.ClosedKline():
+                self._account.returns.take(message.symbol, message.candle)
+            case m.KlineHistory():
+                self._account.returns.take_history(message.symbol, message.candles)
+            case m.EntryEnded():
+                self.book.reserved.pop(message.proposal_id, None)
+            case m.StateRecorded():
+                self._latches.note_recorded(message.state)
+            case m.InstrumentChanged():
+                self._instruments.pop(message.symbol, None)
+                if message.instrument is not None:
+                    self._instruments[message.symbol] = message.instrument
             case _:
-                assert_never(message)
+                self._standing.note(message)
 
     # ------------------------------------------------------------------ entries
     def _review(self, proposal: m.Proposal, now: Moment) -> tuple[RiskOutput, ...]:
-        review = Review(proposal, now)
-        self._check_standing(proposal, review)
-        self._check_freshness(proposal, review, now)
-        self._check_room(proposal, review)
-        limits = self._limits(proposal.symbol)
-        found: tuple[tuple[str, Decimal], ...] = ()
-        quantity = ZERO
-        if review.passed and self.book.wallet is not None:
-            found, quantity = self._size(proposal, limits, review)
-        decision = review.decide(found, quantity)
+        self._account.signals.note(proposal.symbol, proposal.kline_close_ns)
+        case = self._case(proposal, now)
+        for rule in BEFORE_SIZING:
+            rule(case)
+        if case.review.passed and self.book.wallet is not None:
+            self._size(case)
+            for rule in AFTER_SIZING:
+                rule(case)
+        decision = case.review.decide()
         self.last_decision[proposal.symbol] = decision
         self._remember(proposal.proposal_id)
         if not decision.approved:
-            return (decision,)
-        policy = self._policies.for_symbol(proposal.symbol)
-        reservation = reserve(quantity, proposal.price, limits)
-        self.book.reserved[proposal.proposal_id] = Reserved(
-            symbol=proposal.symbol, side=proposal.side, reservation=reservation
-        )
-        approval = m.Approval(
-            proposal=proposal,
-            decision=decision,
-            quantity=quantity,
-            stop_pct=limits.stop_pct,
-            target_pct=Decimal(str(policy.TAKE_PROFIT_PCT)),
-            reservation=reservation,
-            approved_at_wall_ns=now.wall_ns,
-        )
-        ledger = self._count_entry()
-        return (decision, approval, *ledger)
+            return (decision, *self._commands.throttle(decision, now))
+        approval = self._approve(case, decision)
+        return (decision, approval, *self._count_entry())
 
-    def _check_standing(self, proposal: m.Proposal, review: Review) -> None:
-        """State, fence, permission, validity, duplicates."""
+    def _case(self, proposal: m.Proposal, now: Moment) -> Case:
         symbol = proposal.symbol
-        for name, reason in self._obstacles.items():
-            review.rule(name, reason, "no obstacle", passed=False)
-        state = self.trading_state
-        review.rule("state", state, TradingState.ACTIVE, passed=state is TradingState.ACTIVE)
-        current = self._generations.get(symbol, 0)
-        review.rule(
-            "fenced",
-            proposal.generation,
-            f"generation {current}",
-            passed=proposal.generation == current,
-        )
-        review.rule(
-            "quarantined",
-            self._quarantined.get(symbol, "no"),
-            "no",
-            passed=symbol not in self._quarantined,
-        )
-        review.rule("symbol", symbol, "configured", passed=symbol in self._instruments)
-        if symbol in self._instruments:
-            policy, manager = self._policies.for_symbol(symbol), self._managers[symbol]
-            worth = manager.validate_trade_parameters(
-                proposal.side, proposal.strength, proposal.confidence
-            )
-            said = "technical-only" if proposal.confidence is None else f"{proposal.confidence:.2f}"
-            review.rule(
-                "signal",
-                f"strength {proposal.strength:.2f}, confidence {said}",
-                f"strength {policy.MIN_SIGNAL_STRENGTH}, confidence {policy.MIN_ML_CONFIDENCE}",
-                passed=worth,
-            )
-        review.rule(
-            "duplicate",
-            proposal.proposal_id,
-            "new",
-            passed=proposal.proposal_id not in self._decided,
+        policy, instrument = self._policies.for_symbol(symbol), self._instruments.get(symbol)
+        return Case(
+            proposal=proposal,
+            now=now,
+            review=Review(proposal, now),
+            account=self._account,
+            policy=policy,
+            manager=self._managers.get(symbol),
+            instrument=instrument,
+            state=self.trading_state,
+            duplicate=proposal.proposal_id in self._decided,
+            limits=sizing_limits(
+                policy,
+                symbol,
+                instrument,
+                day_limit=self.day_limit(),
+                lost_today=self.book.lost_today(),
+                gained_today=max(ZERO, self.book.realized_today()),
+            ),
         )
 
-    def _check_freshness(self, proposal: m.Proposal, review: Review, now: Moment) -> None:
-        """No entry on old or contradicting prices."""
-        age_ns = now.venue_ns - proposal.kline_close_ns
-        limit_ns = self._interval_ns // 2
-        review.rule(
-            "stale_kline",
-            f"{age_ns / NS_PER_S:.1f} s after its close",
-            f"{limit_ns / NS_PER_S:.1f} s (venue time)",
-            passed=-NS_PER_S <= age_ns <= limit_ns,
-        )
-        policy = self._policies.for_symbol(proposal.symbol)
-        mark = self.book.marks.get(proposal.symbol)
-        age_s = now.wall_age_ns(mark.event_ns) / NS_PER_S if mark is not None else float("inf")
-        review.rule(
-            "stale_mark",
-            f"{age_s:.1f} s",
-            f"{policy.MARK_MAX_AGE_S} s",
-            passed=age_s <= policy.MARK_MAX_AGE_S,
-        )
-        if mark is not None:
-            apart = abs(proposal.price - mark.price) / mark.price
-            review.rule(
-                "collar",
-                f"{apart:.5f}",
-                f"{policy.COLLAR_PCT}",
-                passed=apart <= Decimal(str(policy.COLLAR_PCT)),
-            )
-
-    def _check_room(self, proposal: m.Proposal, review: Review) -> None:
-        """Slots, balance, the day's loss."""
-        symbol, book = proposal.symbol, self.book
-        taken = symbol in book.positions or any(r.symbol == symbol for r in book.reserved.values())
-        review.rule("position_open", "yes" if taken else "no", "no", passed=not taken)
-        manager = self._managers.get(symbol)
-        if manager is None:
-            return
-        used, policy = book.slots_used(), self._policies.for_symbol(symbol)
-        review.rule(
-            "slots_full",
-            f"{used} of {policy.MAX_OPEN_POSITIONS} slots",
-            f"{policy.MAX_OPEN_POSITIONS}",
-            passed=manager.check_open_positions_limit(used),
-        )
-        balance = float(book.wallet) if book.wallet is not None else float("nan")
-        review.rule(
-            "low_balance",
-            f"{balance:.2f}",
-            f"{policy.MIN_BALANCE_THRESHOLD}",
-            passed=manager.check_balance_threshold(balance),
-        )
-        manager.day_start_equity = float(book.day.equity_start) if book.day is not None else None
-        pnl = float(book.day_pnl())
-        review.rule(
-            "day_loss",
-            f"{pnl:.2f}",
-            f"-{float(self.day_limit()):.2f}",
-            passed=book.day is not None and manager.check_daily_loss_limit(pnl),
-        )
-
-    def _limits(self, symbol: str) -> Limits:
-        return sizing_limits(
-            self._policies.for_symbol(symbol),
-            symbol,
-            self._instruments.get(symbol),
-            day_limit=self.day_limit(),
-            lost_today=self.book.lost_today(),
-        )
-
-    def _size(
-        self, proposal: m.Proposal, limits: Limits, review: Review
-    ) -> tuple[tuple[tuple[str, Decimal], ...], Decimal]:
-        """Size the entry: formula, caps, rounding down, the venue's minimum."""
-        policy = self._policies.for_symbol(proposal.symbol)
-        instrument = self._instruments[proposal.symbol]
-        wallet = self.book.wallet or ZERO
-        balance = min(wallet, wallet + self.book.unrealized())
+    def _size(self, case: Case) -> None:
+        """Size the entry: formula, caps, rounding down."""
+        proposal, policy, instrument = case.proposal, case.policy, case.instrument
+        assert instrument is not None
         formula = self._managers[proposal.symbol].calculate_position_size(
-            float(balance),
+            float(case.balance),
             policy.RISK_PER_TRADE,
             float(proposal.price),
             float(instrument.quantity_min),
         )
         raw = Decimal(str(formula))
-        cost = 2 * limits.taker_fee + limits.gap
         found = caps(
             raw=raw,
-            balance=balance,
+            balance=case.balance,
             price=proposal.price,
             sign=proposal.side.sign,
-            exposure=self.book.exposure(self._leverage, cost),
-            limits=limits,
+            held=case.exposure.by_symbol.get(proposal.symbol, ZERO),
+            correlated=Decimal(str(case.shock.room)),
+            exposure=case.exposure,
+            limits=case.limits,
         )
         name, smallest = binding(found, policy.SIZING_MODE)
         if policy.SIZING_MODE != "clip" and smallest < raw:
-            review.rule("sizing", f"{name} allows {smallest:f}", f"raw {raw:f}", passed=False)
-        quantity = instrument.round_quantity_down(smallest)
-        fits = quantity >= instrument.quantity_min and instrument.notional_ok(
-            quantity, proposal.price, Decimal(str(policy.MIN_NOTIONAL_MULT))
+            said = f"{name} allows {smallest:f}"
+            case.review.rule("sizing", said, f"raw {raw:f}", passed=False)
+        case.review.size(found, name, instrument.round_quantity_down(smallest))
+
+    def _approve(self, case: Case, decision: m.Decision) -> m.Approval:
+        """Reserve at once what the entry may cost, then give leave."""
+        proposal, limits, quantity = case.proposal, case.limits, decision.quantity
+        reservation = reserve(quantity, proposal.price, limits)
+        self.book.reserved[proposal.proposal_id] = Reserved(
+            symbol=proposal.symbol, side=proposal.side, reservation=reservation
         )
-        review.rule(
-            "below_minimum",
-            f"{name} allows {quantity:f}",
-            f"quantity {instrument.quantity_min:f}, notional {instrument.min_notional:f}"
-            f" x {policy.MIN_NOTIONAL_MULT}",
-            passed=fits,
+        self._entries.note(proposal.symbol, proposal.side, quantity, case.now)
+        return m.Approval(
+            proposal=proposal,
+            decision=decision,
+            quantity=quantity,
+            stop_pct=limits.stop_pct,
+            target_pct=Decimal(str(case.policy.TAKE_PROFIT_PCT)),
+            reservation=reservation,
+            approved_at_wall_ns=case.now.wall_ns,
         )
-        return found, quantity
 
     def _remember(self, proposal_id: str) -> None:
         self._decided[proposal_id] = None
@@ -350,7 +311,7 @@ class RiskMachine:
     def _review_exit(self, proposal: m.ExitProposal) -> tuple[RiskOutput, ...]:
         """Let an exit pass: exits are exempt from everything except validity."""
         position = self.book.positions.get(proposal.symbol)
-        current = self._generations.get(proposal.symbol, 0)
+        current = self._standing.generations.get(proposal.symbol, 0)
         if position is None or position.foreign or proposal.generation != current:
             return ()
         return (
@@ -363,34 +324,50 @@ class RiskMachine:
 
     # ------------------------------------------------------------------ money, day, state
     def _money(
-        self, message: m.FillBooked | m.AccountUpdate | m.AccountSnapshot, now: Moment
+        self,
+        message: m.FillBooked | m.AccountUpdate | m.AccountSnapshot | m.PositionChanged,
+        now: Moment,
     ) -> tuple[RiskOutput, ...]:
         book = self.book
         before = book.day
+        out: tuple[RiskOutput, ...] = ()
         match message:
             case m.FillBooked():
-                book.book_fill(message, now)
+                late = book.book_fill(message, now)
+                if late is None:
+                    return ()
+                out = (*late, *self._commands.streak(self._trips.note(message), now))
             case m.AccountUpdate():
                 book.book_account(message, now)
             case m.AccountSnapshot():
-                book.check_wallet(message, now)
-        return (book.day,) if book.day is not None and book.day is not before else ()
+                book.check_account(message, now)
+            case m.PositionChanged():
+                book.place(message, now)
+        changed = book.day is not None and book.day is not before
+        return (*((book.day,) if changed and book.day is not None else ()), *out)
 
     def _look(self, now: Moment) -> tuple[RiskOutput, ...]:
-        """Judge the day, once wallet and positions speak of the same moment."""
-        return self._breaker.judge(self.book, now) if self.book.quiet(now) else ()
+        """Judge day and drawdown, once wallet and positions speak of the same moment."""
+        if not (self.book.quiet(now) and self._standing.reconciled_once):
+            return ()
+        return self._breaker.judge(self.book, now)
 
     def _recover(self, recovered: m.RecoveredBook) -> tuple[RiskOutput, ...]:
         """Start from what the database holds; positions follow from execution.
 
-        Comes again whenever execution restarts.  Day and latches are then older than ours, since
-        only we write them; but approvals that died with execution's inbox are in no journal, so
-        the reservations are the journal's.
+        Comes again whenever execution restarts.  Day, latches, streaks and counts are then older
+        than ours, since only we write them; but approvals that died with execution's inbox are in
+        no journal, so the reservations are the journal's.
         """
         if not self._begun:
             self._begun = True
             self.book.day = recovered.day
-            self._breaker.restore(recovered.state)
+            self.book.peak = base_of(recovered.day, PEAK, recovered.peak_equity)
+            for stored in (recovered.state, *recovered.symbol_states):
+                if stored is not None:
+                    self._latches.restore(stored)
+            self._trips.restore(recovered)
+            self._entries.restore(recovered.entries)
         for intent, _ in recovered.intents:
             self._remember(intent.proposal_id)
         self.book.reserved = {

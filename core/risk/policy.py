@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Protocol
 
+from core.risk.liquidation import largest_notional
 from core.risk.risk_manager import RiskSettings
 from core.risk.sizing import ZERO, Limits
 from core.venue.instrument import Instrument
@@ -31,6 +32,27 @@ class RiskPolicy(RiskSettings, Protocol):
     SOFT_LOSS_AT: float
     HALT_AT: float
     COUNT_FOREIGN: bool
+    BUDGET_USES_GAINS: bool
+    MAX_DRAWDOWN: float
+    LIQ_DISTANCE_MIN: float
+    MARK_LAST_DIV_PCT: float
+    MARK_FROZEN_S: float
+    MAX_BAR_RET: float
+    MAX_ENTRIES_SYMBOL_1H: int
+    MAX_ENTRIES_DAY: int
+    LOSS_STREAK_LATCH: int
+    MAX_SIGNAL_RATIO: float
+    DUP_WINDOW_S: float
+    DELIST_GUARD_H: float
+    ACCOUNT_MAX_AGE_S: float
+    WS_SILENCE_S: float
+    CLOCK_ERR_MS: int
+    MAX_CORRELATED_X: float
+    CORRELATION_BARS: int
+    CORRELATION_SHOCK: float
+    MARGIN_COOLDOWN_S: float
+    PROTECTION_COOLDOWN_S: float
+    PROTECTION_FAILURES_MAX: int
 
 
 class Policies(Protocol):
@@ -48,6 +70,7 @@ def sizing_limits(
     *,
     day_limit: Decimal,
     lost_today: Decimal,
+    gained_today: Decimal,
 ) -> Limits:
     """Gather the numbers that size an entry, exact; without an instrument nothing may be sent."""
 
@@ -63,11 +86,13 @@ def sizing_limits(
         leverage=exact(policy.LEVERAGE),
         slots=policy.MAX_OPEN_POSITIONS,
         day_limit=day_limit,
-        lost_today=lost_today,
+        lost_today=lost_today - (gained_today if policy.BUDGET_USES_GAINS else ZERO),
         margin_usage=exact(policy.MAX_MARGIN_USAGE),
         symbol_notional_x=exact(policy.MAX_SYMBOL_NOTIONAL_X),
         gross_x=exact(policy.MAX_GROSS_X),
         net_x=exact(policy.MAX_NET_X),
         order_notional_x=exact(policy.MAX_ORDER_NOTIONAL_X),
         quantity_max=min(market_max, exact(policy.MAX_ORDER_QTY.get(symbol, math.inf))),
+        bracket_notional=largest_notional(instrument, policy.LEVERAGE),
+        gains_count=policy.BUDGET_USES_GAINS,
     )

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from core import messages as m
 from core.clock import Moment
+from core.risk.sizing import ZERO
 
 
 class Review:
@@ -13,11 +14,23 @@ class Review:
         self._proposal = proposal
         self._now = now
         self._checks: list[m.RuleCheck] = []
+        self._caps: tuple[tuple[str, Decimal], ...] = ()
+        self.quantity = ZERO  # once sized, base units
+        self.binding = "nothing"  # the cap that set it
 
     @property
     def passed(self) -> bool:
         """Tell whether no rule failed so far."""
         return all(check.passed for check in self._checks)
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Return the rules that failed so far, in order."""
+        return tuple(check.rule for check in self._checks if not check.passed)
+
+    def size(self, caps: tuple[tuple[str, Decimal], ...], binding: str, quantity: Decimal) -> None:
+        """Note how large the entry becomes, and what made it so."""
+        self._caps, self.binding, self.quantity = caps, binding, quantity
 
     def rule(self, name: str, value: object, limit: object, *, passed: bool) -> None:
         """Note one rule: what was compared, with which limit, and whether it held."""
@@ -25,7 +38,7 @@ class Review:
             m.RuleCheck(rule=name, value=str(value), limit=str(limit), passed=passed)
         )
 
-    def decide(self, caps: tuple[tuple[str, Decimal], ...], quantity: Decimal) -> m.Decision:
+    def decide(self) -> m.Decision:
         """Close the review."""
         failed = next((check for check in self._checks if not check.passed), None)
         proposal = self._proposal
@@ -33,12 +46,12 @@ class Review:
             proposal_id=proposal.proposal_id,
             symbol=proposal.symbol,
             side=proposal.side,
-            approved=failed is None and quantity > 0,
+            approved=failed is None and self.quantity > 0,
             reason_code="approved" if failed is None else failed.rule,
             reason="" if failed is None else f"{failed.rule}: {failed.value}, limit {failed.limit}",
             checks=tuple(self._checks),
-            caps=caps,
-            quantity=quantity,
+            caps=self._caps,
+            quantity=self.quantity,
             strength=proposal.strength,
             confidence=proposal.confidence,
             price=proposal.price,

@@ -60,8 +60,8 @@ def test_a_halted_day_still_halts_and_the_next_day_does_not_release_what_a_perso
         halted += states(risk.handle(FAILURE, a_moment(20)))
     assert halted[-1].state is TradingState.HALTED
     assert halted[-1].latched_until_day is None
-    assert states(risk.handle(m.Tick(), a_moment(30, venue_s=HALF_DAY_S))) == []
-    assert risk.trading_state is TradingState.HALTED
+    (left,) = states(risk.handle(m.Tick(), a_moment(30, venue_s=HALF_DAY_S)))
+    assert (left.state, left.reason_code) == (TradingState.REDUCING, "correlated_failure")
     assert risk.book.day is not None
     assert risk.book.day.day == DAY + 1
     (cleared,) = states(risk.handle(CLEARED, a_moment(31, venue_s=HALF_DAY_S + 1)))

@@ -7,6 +7,7 @@ import pytest
 from core import messages as m
 from core.clock import NS_PER_S
 from core.messages import TradingState
+from core.risk.day import PEAK
 from tests.builders import (
     DAY,
     NOON_NS,
@@ -36,7 +37,8 @@ def states(out: tuple[object, ...]) -> list[TradingState]:
 # ---------------------------------------- rollover
 def test_the_first_day_begins_with_the_first_wallet():
     risk = make_ready(a_risk())
-    assert risk.book.day == a_day("10000")
+    day = a_day("10000", equity_min=Decimal(10_000), bases=((PEAK, Decimal(10_000)),))
+    assert risk.book.day == day
 
 
 def test_nothing_begins_while_the_wallet_is_unknown():
@@ -47,7 +49,7 @@ def test_nothing_begins_while_the_wallet_is_unknown():
 
 def test_a_day_of_the_database_is_carried_on():
     risk = make_ready(a_risk(), day=a_day("10050", entries=4))
-    assert risk.book.day == a_day("10050", entries=4)
+    assert (risk.book.day.equity_start, risk.book.day.entries) == (10_050, 4)
     assert risk.book.day_pnl() == -50
 
 
@@ -55,9 +57,9 @@ def test_the_day_rolls_over_at_the_venues_midnight_and_only_once():
     risk = ready()
     risk.handle(an_account_update("9900", event_ns=NOON_NS + 1), a_moment())
     before = a_moment(1, venue_s=HALF_DAY_S - 0.001)
-    assert ledgers(risk.handle(m.Tick(), before)) == []
+    assert [d.day for d in ledgers(risk.handle(m.Tick(), before))] == [DAY]
     (day,) = ledgers(risk.handle(m.Tick(), a_moment(2, venue_s=HALF_DAY_S)))
-    assert day == a_day("9900", DAY + 1)
+    assert (day.day, day.equity_start, day.wallet_start) == (DAY + 1, 9_900, 9_900)
     assert risk.handle(m.Tick(), a_moment(3, venue_s=HALF_DAY_S + 1)) == ()
 
 
@@ -142,7 +144,8 @@ def test_a_transfer_is_no_gain_or_loss(reason, change):
     wallet = str(10_000 + int(change))
     update = an_account_update(wallet, reason, change, event_ns=NOON_NS + 1)
     (day,) = ledgers(risk.handle(update, a_moment()))
-    assert day.equity_start == Decimal(wallet)
+    assert (day.equity_start, day.transfers) == (10_000, Decimal(change))
+    assert risk.day_limit() == 300
     assert risk.book.day_pnl() == 0
     assert states(risk.handle(m.Tick(), a_moment(1))) == []
 
@@ -264,7 +267,7 @@ def test_equity_is_judged_only_when_wallet_and_positions_speak_of_the_same_momen
     assert risk.book.day_pnl() == -360
     assert risk.handle(m.Tick(), a_moment(2.1)) == ()
     risk.handle(a_flat(), a_moment(2.2))
-    assert risk.handle(m.Tick(), a_moment(3)) == ()
+    assert states(risk.handle(m.Tick(), a_moment(3))) == []
     assert risk.trading_state is TradingState.ACTIVE
 
 

@@ -266,20 +266,43 @@ def test_the_first_failed_rule_names_the_refusal_and_all_are_kept():
 def test_every_approval_passed_all_rules():
     decision, _ = decide(ready(), a_proposal())
     assert [check.rule for check in decision.checks] == [
+        # state
         "state",
+        "symbol_state",
         "fenced",
         "quarantined",
+        "cooldown",
+        # validity
         "symbol",
+        "not_trading",
+        "contract",
         "signal",
-        "duplicate",
+        # staleness
         "stale_kline",
         "stale_mark",
-        "collar",
+        "future_mark",
+        "frozen_mark",
+        "stale_account",
+        # duplicates, rates
+        "duplicate",
+        "entry_rate",
+        "entries_day",
+        "loss_streak",
+        "signal_rate",
+        # slots
         "position_open",
         "slots_full",
+        # price
+        "collar",
+        # money
         "low_balance",
         "day_loss",
+        # of the sized entry
+        "correlated_exposure",
         "below_minimum",
+        "order_size",
+        "liquidation_distance",
+        "dup_window",
     ]
 
 

@@ -29,6 +29,7 @@ NAMES = [
     "symbol_notional",
     "gross",
     "net",
+    "correlated",
     "order_notional",
     "market_lot",
 ]
@@ -137,10 +138,10 @@ def test_losses_that_are_not_realised_shrink_an_order():
 
 def test_the_day_budget_is_what_the_stops_leave_of_the_limit():
     risk = ready(MAX_OPEN_POSITIONS=9)
-    # Its stop costs 10 x 2 and 0.4 % of 1,000 in fees and gap: 24.
+    # Its stop costs 10 x 2 and 0.35 % of 1,000 in fee and gap: 23.5.
     risk.handle(a_position("10", "ETHUSDT"), a_moment())
     decision, _ = decide(risk, a_proposal())
-    assert cap(decision, "day_budget") == (300 - 24) / (100 * Decimal("0.024"))
+    assert cap(decision, "day_budget") == (300 - Decimal("23.5")) / (100 * Decimal("0.024"))
 
 
 def test_a_position_without_a_confirmed_stop_risks_its_margin():
@@ -165,7 +166,7 @@ def test_open_gains_do_not_hide_a_realised_loss_from_the_budget():
     risk.handle(a_fill("-200"), a_moment())
     risk.handle(an_account_update("9800"), a_moment())
     decision, _ = decide(risk, a_proposal())
-    at_stop = 10 * 2 + 10 * 120 * Decimal("0.004")
+    at_stop = 10 * 2 + 10 * 120 * Decimal("0.0035")
     assert cap(decision, "day_budget") == (300 - 200 - at_stop) / (100 * Decimal("0.024"))
 
 
@@ -187,8 +188,8 @@ def test_realised_gains_do_not_enlarge_the_days_budget():
 
 def test_refuses_when_the_budget_is_used_up():
     risk = ready()
-    risk.handle(a_position("100", "ETHUSDT"), a_moment())  # 240 at its stop
-    risk.handle(an_account_update("9939.9"), a_moment())
+    risk.handle(a_position("100", "ETHUSDT"), a_moment())  # 235 at its stop
+    risk.handle(an_account_update("9934.9"), a_moment())
     assert refusal(risk, a_proposal()) == "below_minimum"
 
 
@@ -241,7 +242,7 @@ def worst_day(risk: RiskMachine, lost: Decimal) -> Decimal:
     held = sum(
         (
             max(Decimal(0), p.quantity * (p.entry_price - p.stop_price))
-            + abs(p.quantity) * p.entry_price * Decimal("0.004")
+            + abs(p.quantity) * p.entry_price * Decimal("0.0035")
             for p in risk.book.positions.values()
         ),
         Decimal(0),

@@ -30,7 +30,7 @@ def unsettled(process: Process | None, side: VenueSide, path: Path) -> list[str]
         found.append("L2 execution has not reconciled")
     if risk.trading_state is not TradingState.ACTIVE and risk.state is None:
         found.append(f"L2 risk is {risk.trading_state} without a latch")
-    found += [f"L2 risk: {name}: {why}" for name, why in risk._obstacles.items()]
+    found += [f"L2 risk: {name}: {why}" for name, why in risk.obstacles.items()]
     if risk.book.reserved:
         found.append(f"L3 reserved for nothing: {sorted(risk.book.reserved)}")
     return [*found, *_positions(process, side), *_books(side, path, process.config.CLIENT_ID_TAG)]

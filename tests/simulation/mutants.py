@@ -67,11 +67,11 @@ def _journal_believes(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _risk_believes(original: Callable[..., Any]) -> Callable[..., Any]:
-    def standing(self: RiskMachine, proposal: m.Proposal, review: Any) -> None:
-        self._generations[proposal.symbol] = proposal.generation
-        original(self, proposal, review)
+    def review(self: RiskMachine, proposal: m.Proposal, now: Any) -> Any:
+        self._standing.generations[proposal.symbol] = proposal.generation
+        return original(self, proposal, now)
 
-    return standing
+    return review
 
 
 # ---------------------------------------- entries
@@ -276,7 +276,7 @@ MUTANTS = (
         {
             (Entries, "_refusal"): _execution_believes,
             (Entries, "recorded"): _journal_believes,
-            (RiskMachine, "_check_standing"): _risk_believes,
+            (RiskMachine, "_review"): _risk_believes,
         },
     ),
     Mutant(

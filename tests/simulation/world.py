@@ -160,6 +160,10 @@ class Simulation:
             RECONCILE_S=dice.choice((5.0, 15.0)),
             BACKOFF_MIN_S=0.05,
             BACKOFF_MAX_S=2.0,
+            # At this speed an hour passes in seconds: throttles must not end the show.
+            MAX_ENTRIES_SYMBOL_1H=1_000,
+            MAX_ENTRIES_DAY=10_000,
+            LOSS_STREAK_LATCH=0,
         )
 
     # ---------------------------------------- lives and deaths
