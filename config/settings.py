@@ -168,7 +168,7 @@ class Config(BaseSettings):
         1.5, "Largest order, multiple of equity.", gt=0, per_symbol=True
     )
     MAX_ORDER_QTY: Quantities = setting(
-        {}, "Largest order by symbol, base units: {SYMBOL: qty}.", pending=True
+        {}, "Largest order by symbol, base units: {SYMBOL: qty}."
     )
     MAX_SYMBOL_NOTIONAL_X: Real = setting(
         1.5, "Largest position of a symbol, multiple of equity.", gt=0, per_symbol=True
@@ -233,6 +233,15 @@ class Config(BaseSettings):
     ENTRY_MAX_AGE_MS: Whole = setting(5000, "Oldest decision that may still be sent, ms.", ge=1)
     NAKED_MAX_MS: Whole = setting(
         5000, "Longest a position may lack a live stop before it is closed, ms.", ge=1
+    )
+    STOP_SEEN_S: Real = setting(
+        3.0, "An acknowledged stop that nothing else shows for longer is looked for, s.", gt=0
+    )
+    SOFTWARE_STOP_PCT: Real = setting(
+        0.001, "Mark beyond a stop by more than this closes the position, of the stop.", ge=0, lt=1
+    )
+    SOFTWARE_STOP_S: Real = setting(
+        1.0, "And only if it stays there for longer than this, s.", ge=0, le=60
     )
     ORDERS_PER_10S: Whole = setting(20, "Order messages per 10 s, all kinds.", ge=1, pending=True)
     ORDERS_PER_MIN: Whole = setting(60, "Order messages per minute, all kinds.", ge=1, pending=True)

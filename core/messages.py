@@ -620,6 +620,15 @@ class EntryEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectionFailed:
+    """A position had to be closed because its stop could not be had.  Execution -> risk."""
+
+    symbol: str
+    reason: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciled:
     """Our book equals the venue's; entries may start.  One line per difference found."""
 

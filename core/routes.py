@@ -56,7 +56,7 @@ ROUTES: dict[type[Any], tuple[Room, ...]] = {
     m.Decision: _PERSISTENCE,
     m.Approval: _EXECUTION,
     m.ExitApproval: _EXECUTION,
-    m.StateChanged: _PERSISTENCE,
+    m.StateChanged: (Room.PERSISTENCE, Room.EXECUTION),
     m.DayLedger: _PERSISTENCE,
     m.RecordIntent: _PERSISTENCE,
     m.IntentRecorded: _EXECUTION,
@@ -73,6 +73,9 @@ ROUTES: dict[type[Any], tuple[Room, ...]] = {
     m.OrderSeen: _PERSISTENCE,
     m.PositionChanged: _BOOKS,
     m.EntryEnded: _RISK,
+    m.ProtectionFailed: (),  # to risk as soon as risk has a case for it
+    m.Halt: _RISK,
+    m.Pause: _RISK,
     m.Reconciled: _BOOKS,
     m.ReconcilePending: _RISK,
     m.FetchBook: _PERSISTENCE,
