@@ -112,6 +112,8 @@ class Entries:
             return "an older generation's wish"
         if symbol in self._brackets or self._holdings.of(symbol).quantity != ZERO:
             return "the symbol is busy"
+        if self._recovery.is_foreign(symbol):
+            return "another holds the symbol"
         if now.wall_ns - approval.approved_at_wall_ns > self._settings.entry_age_max_ns:
             return "too old"
         proposal, quantity = approval.proposal, approval.quantity

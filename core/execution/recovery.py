@@ -332,6 +332,10 @@ class Recovery:
         named = ", ".join(sorted(self._twice))
         return (halt(f"{named}: two positions of one symbol, so hedge mode is on"),)
 
+    def is_foreign(self, symbol: str) -> bool:
+        """Tell whether the venue showed a position there that is not ours."""
+        return symbol in self._foreign
+
     def _is_nobodys(self, symbol: str) -> bool:
         held = self._holdings.of(symbol).quantity != ZERO
         return not held and symbol not in self._foreign and symbol not in self._brackets

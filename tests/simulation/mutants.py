@@ -338,7 +338,7 @@ MUTANTS = (
     Mutant(
         "exit without reduce-only",
         ("I6",),
-        {(Protection, "flatten"): _opens_by_exit},
+        {(Protection, "flatten"): _opens_by_exit, (OrdersOut, "passed"): _lets_out},
     ),
     Mutant(
         "lose a fill",
