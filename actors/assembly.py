@@ -229,6 +229,13 @@ class Assembly:
             effective = config.for_symbol(symbol)
             return Decimal(str(effective.STOPLOSS_PCT)), Decimal(str(effective.TAKE_PROFIT_PCT))
 
+        def order_quantity_max(symbol: str) -> Decimal | None:
+            largest = config.MAX_ORDER_QTY.get(symbol)
+            return None if largest is None else Decimal(str(largest))
+
+        def order_notional_max(symbol: str) -> Decimal:
+            return Decimal(str(config.for_symbol(symbol).MAX_ORDER_NOTIONAL_X))
+
         settings = ExecutionSettings(
             tag=config.CLIENT_ID_TAG,
             symbols=tuple(config.SYMBOLS),
@@ -237,5 +244,10 @@ class Assembly:
             naked_max_ns=config.NAKED_MAX_MS * NS_PER_MS,
             reconcile_every_ns=int(config.RECONCILE_S * NS_PER_S),
             percentages=percentages,
+            order_quantity_max=order_quantity_max,
+            order_notional_max=order_notional_max,
+            stop_seen_ns=int(config.STOP_SEEN_S * NS_PER_S),
+            software_stop_pct=Decimal(str(config.SOFTWARE_STOP_PCT)),
+            software_stop_ns=int(config.SOFTWARE_STOP_S * NS_PER_S),
         )
         return ExecutionMachine(settings, self.instruments)

@@ -12,10 +12,12 @@ from core.routes import Room
 class ExecutionActor(TradingActor):
     """The only sender of orders.
 
-    State:  one bracket per symbol at most, own holdings, where reconciliation stands.
-    In:     Approval, ExitApproval, IntentRecorded, the gateway's answers, order and algo events,
-            VenueSnapshot, Tick
-    Out:    RecordIntent, IntentMoved, orders and cancels, FillBooked, PositionChanged, EntryEnded
+    State:  one bracket per symbol at most, own holdings, trading states, where reconciliation
+            stands, entries that may still execute late.
+    In:     Approval, ExitApproval, StateChanged, IntentRecorded, the gateway's answers, order and
+            algo events, MarkPrice, VenueSnapshot, Tick
+    Out:    RecordIntent, IntentMoved, orders and cancels, FillBooked, PositionChanged, EntryEnded,
+            ProtectionFailed, Halt, Pause, ActorEvent
     If it dies: it starts from the journal, compares with the venue, protects, then lets entries in.
     """
 

@@ -248,6 +248,15 @@ class Config(BaseSettings):
     NAKED_MAX_MS: Whole = setting(
         5000, "Longest a position may lack a live stop before it is closed, ms.", ge=1
     )
+    STOP_SEEN_S: Real = setting(
+        3.0, "An acknowledged stop that nothing else shows for longer is looked for, s.", gt=0
+    )
+    SOFTWARE_STOP_PCT: Real = setting(
+        0.001, "Mark beyond a stop by more than this closes the position, of the stop.", ge=0, lt=1
+    )
+    SOFTWARE_STOP_S: Real = setting(
+        1.0, "And only if it stays there for longer than this, s.", ge=0, le=60
+    )
     ORDERS_PER_10S: Whole = setting(
         20, "Order messages per 10 s; entries and targets may use half of them.", ge=1
     )

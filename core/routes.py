@@ -56,7 +56,7 @@ ROUTES: dict[type[Any], tuple[Room, ...]] = {
     m.Decision: _PERSISTENCE,
     m.Approval: _EXECUTION,
     m.ExitApproval: _EXECUTION,
-    m.StateChanged: _PERSISTENCE,
+    m.StateChanged: (Room.PERSISTENCE, Room.EXECUTION),
     m.StateRecorded: _RISK,
     m.LossStreak: _PERSISTENCE,
     m.DayLedger: _PERSISTENCE,

@@ -44,6 +44,10 @@ class Leg:
     refusals: int = 0  # of this order and those it replaces, in a row
     repeated: bool = False  # sent again under the same id after an unknown outcome
     fired: bool = False  # the venue says it executed
+    acked_wall_ns: int = 0  # when the venue took it
+    seen: bool = False  # an event or a list showed it: an acknowledgement alone proves little
+    doubted_wall_ns: int = 0  # when a list was asked for, because nothing showed it
+    again_wall_ns: int = 0  # refused: when to place it again; 0 if not
 
 
 @dataclass(slots=True)
@@ -71,7 +75,14 @@ class Bracket:
     asked_wall_ns: int = 0  # when the venue was last asked for missing fills
     legs: dict[Purpose, Leg] = field(default_factory=dict)
     replacements: int = 0  # legs placed again because they ended unasked
+    doubted: dict[Purpose, Leg] = field(default_factory=dict)  # acknowledged, shown by no list
+    extra: set[Purpose] = field(default_factory=set)  # placed once more, as no list showed them
+    unseen_told: bool = False
+    beyond_since_wall_ns: int = 0  # first mark beyond the stop; 0 while there is none
     exit_attempt: int = 0
+    exiting_since_wall_ns: int = 0
+    naked_told: bool = False  # exits fail for long, and that was said
+    stray_due_wall_ns: int = 0  # next exit of what a late execution brought beside this entry
     cannot_reduce: bool = False  # the venue said of the last exit that there is nothing to reduce
     exit_due_wall_ns: int = 0  # when the next exit may be sent; 0: one is on its way
     queries: int = 0
@@ -82,6 +93,21 @@ class Bracket:
     def leg_of(self, client_id: str) -> Leg | None:
         """Return the leg with this client id."""
         return next((leg for leg in self.legs.values() if leg.client_id == client_id), None)
+
+    def closing_side(self) -> Side:
+        """Return the side that reduces what is held, or what the entry will have opened."""
+        if self.quantity == ZERO:
+            return self.side.opposite
+        return Side.SELL if self.quantity > ZERO else Side.BUY
+
+    def turned(self) -> bool:
+        """Tell whether what is held lies on the other side than this trade."""
+        return self.quantity * self.side.sign < ZERO
+
+    def beyond(self, leg: Leg, mark: Decimal) -> bool:
+        """Tell whether the price has reached a leg's trigger: it could only fire, not wait."""
+        rises = self.side.sign if leg.purpose is Purpose.TARGET else -self.side.sign
+        return (mark - leg.trigger_price) * rises >= ZERO
 
     def live_price(self, purpose: Purpose) -> Decimal | None:
         """Return the trigger price of a leg that is live on the venue."""

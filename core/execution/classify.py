@@ -8,7 +8,7 @@ the HTTP status, then the words of a 503; message texts vary, so nothing else re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from core.messages import Failure
+from core.messages import Failure, OrderFailed
 
 
 class Trouble(StrEnum):
@@ -130,6 +130,18 @@ def classify(
             return _refused(Action.REJECT)
         case _:
             return _UNKNOWN
+
+
+def action_of(failure: OrderFailed) -> Action:
+    """Return what a failed order asks for, from its code where nobody has said it yet."""
+    if failure.action:
+        return Action(failure.action)
+    if failure.failure is Failure.UNKNOWN:
+        return Action.RESOLVE
+    if failure.failure is Failure.NOT_SENT:
+        return Action.RETRY
+    verdict = _BY_CODE.get(failure.code)
+    return verdict.action if verdict is not None else Action.REJECT
 
 
 _REMEDIES: dict[int | str, str] = {

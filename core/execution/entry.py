@@ -9,9 +9,13 @@ from decimal import Decimal
 
 from core import messages as m
 from core.clock import NS_PER_MS, NS_PER_S, Moment
+from core.execution.alerts import halt
 from core.execution.bracket import ZERO, Bracket, Phase
+from core.execution.classify import Action, action_of
 from core.execution.client_id import client_id
+from core.execution.gate import Gate
 from core.execution.holdings import Holdings
+from core.execution.late import LateEntries
 from core.execution.order_life import ENDED, OrderState, from_venue
 from core.execution.protection import Protection
 from core.execution.recovery import Recovery
@@ -22,7 +26,8 @@ Out = tuple[object, ...]
 
 _NOT_FOUND_MIN = 3  # denials, a second apart, all after the deadline
 _UNKNOWN_SLACK_NS = 2 * NS_PER_S
-_EXISTS_ALREADY = -4116
+# Neither a pause nor another size helps: no entry of this symbol until a person has looked.
+_CLOSES_SYMBOL = (Action.CLOSE_SYMBOL, Action.REDUCE_ONLY)
 _ENTERED_KEPT = 5_000
 
 
@@ -34,6 +39,9 @@ class Entries:
         settings: ExecutionSettings,
         protection: Protection,
         recovery: Recovery,
+        *,
+        gate: Gate,
+        late: LateEntries,
         brackets: dict[str, Bracket],
         holdings: Holdings,
     ) -> None:
@@ -41,6 +49,8 @@ class Entries:
         self._settings = settings
         self._protection = protection
         self._recovery = recovery
+        self._gate = gate
+        self._late = late
         self._brackets = brackets
         self._holdings = holdings
         self._epoch = 0
@@ -102,9 +112,13 @@ class Entries:
             return "an older generation's wish"
         if symbol in self._brackets or self._holdings.of(symbol).quantity != ZERO:
             return "the symbol is busy"
+        if self._recovery.is_foreign(symbol):
+            return "another holds the symbol"
         if now.wall_ns - approval.approved_at_wall_ns > self._settings.entry_age_max_ns:
             return "too old"
-        return ""
+        proposal, quantity = approval.proposal, approval.quantity
+        closed = self._gate.closed(symbol)
+        return closed or self._gate.too_large(symbol, quantity, proposal.price)
 
     def recorded(self, recorded: m.IntentRecorded, now: Moment) -> Out:
         """Send the entry, unless the world moved on while its row was written."""
@@ -116,6 +130,10 @@ class Entries:
         late = now.wall_ns - bracket.since_wall_ns > self._settings.entry_age_max_ns
         if fenced or late or recorded.epoch != self._epoch:
             why = "the journal took too long" if late else "fenced"
+            return self._drop(bracket, OrderState.NOT_SENT, "not_sent", why, now)
+        closed = self._gate.closed(bracket.symbol)
+        why = closed or self._gate.too_large(bracket.symbol, entry.quantity, entry.reference_price)
+        if why:
             return self._drop(bracket, OrderState.NOT_SENT, "not_sent", why, now)
         bracket.enter(Phase.SENT, now.wall_ns)
         return (
@@ -134,13 +152,25 @@ class Entries:
         if bracket.phase is not Phase.SENT:
             return ()  # the failure of a query, or of an entry that is being looked for
         detail = f"{failure.code} {failure.detail}".strip()
-        if failure.failure is Failure.UNKNOWN or failure.code == _EXISTS_ALREADY:
+        action = action_of(failure)
+        if failure.failure is Failure.UNKNOWN or action is Action.ADOPT:
             bracket.enter(Phase.UNKNOWN, now.wall_ns)
             moved = self._protection.moved
             return (moved(failure.client_id, OrderState.UNKNOWN, now, reason=detail),)
         sent = failure.failure is Failure.REFUSED
         state = OrderState.REJECTED if sent else OrderState.NOT_SENT
-        return self._drop(bracket, state, failure.failure.value, detail, now)
+        dropped = self._drop(bracket, state, failure.failure.value, detail, now)
+        return (*dropped, *self._consequence(action, bracket.symbol, detail, now))
+
+    def _consequence(self, action: Action, symbol: str, detail: str, now: Moment) -> Out:
+        """Act on what a refusal says beyond this one entry."""
+        if action is Action.HALT:
+            return (halt(f"{symbol}: an entry was refused: {detail}"),)
+        if action in _CLOSES_SYMBOL:
+            return (m.Pause(symbol=symbol, source="execution", reason=detail),)
+        if action is Action.REFRESH_ACCOUNT:
+            return self._recovery.ask(f"{symbol}: margin is not what we believe", now)
+        return ()
 
     def found(self, found: m.OrderFound, now: Moment) -> Out:
         """Take in the answer to a query; a denial counts only after the deadline."""
@@ -211,6 +241,7 @@ class Entries:
         compared = self._recovery.compared_wall_ns > deadline_wall_ns
         if compared and bracket.not_found >= _NOT_FOUND_MIN:
             why = f"not found {bracket.not_found} times, last after {age_ns // NS_PER_S} s"
+            self._late.watch(bracket.entry, now)
             return self._drop(bracket, OrderState.ABSENT, "absent", why, now)
         if now.wall_ns < bracket.query_due_wall_ns:
             return ()

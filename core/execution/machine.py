@@ -4,19 +4,27 @@ Entries are sent at most once for ever (`entry.py`), protection at least once (`
 what the stream does not tell is fetched (`recovery.py`); here all that is heard finds its bracket.
 """
 
-from decimal import Decimal
 from typing import assert_never
 
 from core import messages as m
-from core.clock import NS_PER_MS, NS_PER_S, Moment
+from core.clock import Moment
+from core.execution.adoption import Adoption
+from core.execution.alerts import halt
 from core.execution.bracket import ZERO, Bracket, LegState, Phase
+from core.execution.classify import Action, action_of
 from core.execution.client_id import purpose_of
 from core.execution.entry import Entries
+from core.execution.gate import Gate
 from core.execution.holdings import Holdings
+from core.execution.late import LateEntries
 from core.execution.order_life import OrderState, from_venue
+from core.execution.orders_out import OrdersOut
+from core.execution.orphans import Orphans
 from core.execution.protection import CANNOT_REDUCE, Protection
 from core.execution.recovery import Recovery
 from core.execution.settings import ExecutionSettings
+from core.execution.software_stop import SoftwareStop
+from core.execution.watch import Watch
 from core.messages import Purpose
 from core.venue.instrument import Instrument
 
@@ -35,16 +43,15 @@ ExecutionInput = (
     | m.SnapshotFailed
     | m.StreamUp
     | m.StreamDown
+    | m.StateChanged
     | m.RecoveredBook
     | m.ActorStarted
     | m.Tick
 )
 Out = tuple[object, ...]
 
-_PRICE_ASK_NS = 250 * NS_PER_MS  # a fill without a price: ask for it
-_PRICE_WAIT_NS = NS_PER_S  # still none: protect from mark
-_SIBLING_WAIT_NS = NS_PER_S  # the venue expires a sibling by itself; then it is cancelled
-_FILL_WAIT_NS = 2 * NS_PER_S  # fills that must exist and were not heard of: take a snapshot
+# Refusals of a stop or target after which the venue is asked what is true.
+_ASKS = (Action.ADOPT, Action.RESYNC_POSITION, Action.WAIT, Action.REAP)
 _OWN_ALGO = (Purpose.STOP, Purpose.TARGET)
 
 
@@ -59,17 +66,46 @@ class ExecutionMachine:
         self.brackets: dict[str, Bracket] = {}
         self.holdings = Holdings()
         self._settings = settings
+        shared = (self.brackets, self.holdings)
+        self._orders_out = OrdersOut(settings.tag)
+        self._gate = Gate(settings, instruments)
         self._protection = Protection(settings.tag, instruments)
-        self._recovery = Recovery(settings, self._protection, self.brackets, self.holdings)
-        self._entries = Entries(
-            settings, self._protection, self._recovery, self.brackets, self.holdings
+        self._software_stop = SoftwareStop(settings, self._protection, self.brackets)
+        self._orphans = Orphans(settings.tag, *shared)
+        adoption = Adoption(settings, self._protection, *shared)
+        self._late = LateEntries(adoption, self._protection, *shared)
+        self._recovery = Recovery(
+            settings,
+            self._protection,
+            adoption=adoption,
+            late=self._late,
+            orphans=self._orphans,
+            gate=self._gate,
+            brackets=self.brackets,
+            holdings=self.holdings,
         )
-        self._marks: dict[str, Decimal] = {}
+        self._entries = Entries(
+            settings,
+            self._protection,
+            self._recovery,
+            gate=self._gate,
+            late=self._late,
+            brackets=self.brackets,
+            holdings=self.holdings,
+        )
+        parts = (self._protection, self._recovery, self._entries, self._late)
+        self._watch = Watch(
+            settings, (*parts, self._software_stop, self._orphans, self._gate), *shared
+        )
 
     def handle(self, message: ExecutionInput, now: Moment) -> Out:
-        """Return what follows from a message."""
+        """Return what follows from a message, entries only as far as they are accounted for."""
+        return self._orders_out.passed(self._decide(message, now))
+
+    def _decide(self, message: ExecutionInput, now: Moment) -> Out:
         match message:
             case m.Approval():
+                self._orders_out.note(message)
                 return self._entries.approve(message, now)
             case m.ExitApproval():
                 return self._exit(message, now)
@@ -88,20 +124,24 @@ class ExecutionMachine:
             case m.AlgoUpdate():
                 return self._algo_update(message, now)
             case m.MarkPrice():
-                self._marks[message.symbol] = message.price
-                return ()
+                return self._software_stop.heard(message, now)
             case m.VenueSnapshot():
-                return self._snapshot(message, now)
+                return protect_first(self._snapshot(message, now))
             case m.SnapshotFailed() | m.StreamUp() | m.StreamDown():
                 return self._recovery.note(message, now)
+            case m.StateChanged():
+                self._gate.note(message)
+                return ()
             case m.RecoveredBook():
                 self._entries.begin(message)
+                self._gate.begin(message)
+                self._late.begin(message, now)
                 return self._recovery.begin(message, now)
             case m.ActorStarted():
                 self._entries.generations[message.symbol] = message.generation
                 return ()
             case m.Tick():
-                return self._tick(now)
+                return (*self._watch.tick(now), *self._recovery.tick(now))
             case _:
                 assert_never(message)
 
@@ -109,6 +149,7 @@ class ExecutionMachine:
     def _answered(self, answer: m.OrderAnswered, now: Moment) -> Out:
         bracket = self.brackets.get(answer.symbol)
         if answer.purpose in _OWN_ALGO:
+            self._orphans.placed(answer.client_id, answer.symbol)
             leg = bracket.leg_of(answer.client_id) if bracket is not None else None
             if bracket is None or leg is None:
                 return ()
@@ -133,18 +174,32 @@ class ExecutionMachine:
             return ()
         leg = bracket.leg_of(failure.client_id)
         if leg is not None:
-            out = self._protection.failed(bracket, leg, failure, now)
-            return (*out, *self._recovery.settle(bracket, now))
+            return (
+                *self._protection.failed(bracket, leg, failure, now),
+                *self._consequence(bracket, failure, now),
+                *self._recovery.settle(bracket, now),
+            )
         if failure.purpose is Purpose.EXIT:
             out = self._protection.exit_failed(bracket, failure, now)
             if failure.code == CANNOT_REDUCE:
                 out += self._recovery.ask(f"{bracket.symbol}: an exit could not reduce", now)
-            return out
+            return (*out, *self._consequence(bracket, failure, now))
         if bracket.entry is None or bracket.entry.client_id != failure.client_id:
             return ()  # an order of the trade before: its word comes late
         return self._entries.failed(bracket, failure, now)
 
+    def _consequence(self, bracket: Bracket, failure: m.OrderFailed, now: Moment) -> Out:
+        """Act on what the refusal of a stop, target or exit says beyond this one order."""
+        action, words = action_of(failure), f"{failure.code} {failure.detail}".strip()
+        if action is Action.HALT:
+            return (halt(f"{bracket.symbol}: {failure.client_id} was refused: {words}"),)
+        if action not in _ASKS or failure.purpose not in _OWN_ALGO:
+            return ()
+        reaped = self._orphans.reap() if action is Action.REAP else ()
+        return (*reaped, *self._recovery.ask(f"{bracket.symbol}: {words}", now))
+
     def _algo_gone(self, gone: m.AlgoGone, now: Moment) -> Out:
+        self._orphans.gone(gone.client_id)
         moved = self._protection.moved(gone.client_id, OrderState.CANCELED, now, reason=gone.detail)
         bracket = self.brackets.get(gone.symbol)
         leg = bracket.leg_of(gone.client_id) if bracket is not None else None
@@ -160,8 +215,11 @@ class ExecutionMachine:
         purpose = purpose_of(self._settings.tag, update.client_id)
         venue_id = f"{update.symbol}:{update.order_id}"
         out: list[object] = [_order_seen(update, venue_id)]
-        if update.execution in ("TRADE", "CALCULATED") and update.last_quantity > ZERO:
+        filled = update.execution in ("TRADE", "CALCULATED") and update.last_quantity > ZERO
+        if filled and update.trade_id:
             out += self._recovery.book_trade(_trade(update), now)
+        elif filled:  # a liquidation may come without the number that counts it once
+            out += self._recovery.ask(f"{update.symbol}: a fill without a number", now)
         if purpose in (Purpose.ENTRY, Purpose.EXIT):
             moved = self._protection.moved(
                 update.client_id,
@@ -173,9 +231,13 @@ class ExecutionMachine:
             )
             out.append(moved)
         bracket = self.brackets.get(update.symbol)
+        awaited = bracket.entry if bracket is not None else None
+        stray = awaited is None or awaited.client_id != update.client_id
+        if purpose is Purpose.ENTRY and filled and stray:
+            out += self._late.filled(update.symbol, update.client_id, now)
+            out += self._recovery.ask(f"{update.symbol}: a late execution", now)
+            bracket = self.brackets.get(update.symbol)
         if bracket is None:
-            if purpose is Purpose.ENTRY and self.holdings.of(update.symbol).quantity != ZERO:
-                out += self._recovery.ask(f"{update.symbol}: a late execution", now)
             return tuple(out)
         if bracket.entry is not None and update.client_id == bracket.entry.client_id:
             price, executed = update.average_price, update.executed
@@ -193,15 +255,21 @@ class ExecutionMachine:
             status=update.status,
             at_ns=update.event_ns,
         )
+        if update.status == "NEW":
+            self._orphans.placed(update.client_id, update.symbol)
+        elif update.status not in ("TRIGGERING", "TRIGGERED"):
+            self._orphans.gone(update.client_id)
         bracket = self.brackets.get(update.symbol)
         leg = bracket.leg_of(update.client_id) if bracket is not None else None
         if bracket is None or leg is None:
             return (seen,)
         if update.status == "NEW":
-            return (seen, *self._protection.live(bracket, leg, seen.venue_id, now))
+            return (seen, *self._protection.live(bracket, leg, seen.venue_id, now, seen=True))
         if update.status in ("TRIGGERING", "TRIGGERED"):
+            leg.seen = True
             return (seen, self._protection.moved(leg.client_id, OrderState.TRIGGERED, now))
-        out = self._protection.ended(bracket, leg, update, now)
+        mark = self._software_stop.marks.get(update.symbol)
+        out = self._protection.ended(bracket, leg, update, mark, now)
         return (seen, *out, *self._recovery.settle(bracket, now))
 
     # ------------------------------------------------------------------ snapshot, exit, time
@@ -215,63 +283,22 @@ class ExecutionMachine:
             return ()
         return self._protection.flatten(bracket, approval.reason, now)
 
-    def _tick(self, now: Moment) -> Out:
-        out: list[object] = []
-        for bracket in list(self.brackets.values()):
-            out += self._watch(bracket, now)
-        return (*out, *self._recovery.tick(now))
 
-    def _watch(self, bracket: Bracket, now: Moment) -> Out:
-        """Look at one bracket's deadlines."""
-        match bracket.phase:
-            case Phase.OPEN:
-                return (*self._watch_open(bracket, now), *self._look_for_fills(bracket, now))
-            case Phase.PROTECTED:
-                return self._look_for_fills(bracket, now)
-            case Phase.CLOSING:
-                return self._watch_closing(bracket, now)
-            case _:
-                return self._entries.watch(bracket, now)
+def protect_first(out: Out) -> Out:
+    """Put what protects before all else, in order: stops, exits, targets, the rest as it came."""
+    return tuple(sorted(out, key=_urgency))
 
-    def _watch_open(self, bracket: Bracket, now: Moment) -> Out:
-        naked_ns = now.wall_ns - (bracket.naked_since_wall_ns or now.wall_ns)
-        if naked_ns > self._settings.naked_max_ns:
-            return self._protection.flatten(bracket, "no confirmed stop in time", now)
-        if bracket.legs or bracket.entry is None:
-            return ()
-        mark = self._marks.get(bracket.symbol)
-        if naked_ns > _PRICE_WAIT_NS and mark is not None:
-            return self._protection.protect(bracket, mark, now)
-        if naked_ns > _PRICE_ASK_NS and not bracket.price_asked:
-            bracket.price_asked = True
-            return (m.QueryOrder(client_id=bracket.entry.client_id, symbol=bracket.symbol),)
-        return ()
 
-    def _look_for_fills(self, bracket: Bracket, now: Moment) -> Out:
-        """Ask the venue for fills that must exist and that the stream did not tell."""
-        since_ns = max(bracket.since_wall_ns, bracket.asked_wall_ns)
-        if not bracket.unexplained() or now.wall_ns - since_ns <= _FILL_WAIT_NS:
-            return ()
-        bracket.asked_wall_ns = now.wall_ns
-        out = self._recovery.ask(f"{bracket.symbol}: fills are missing", now)
-        if bracket.entry is None or bracket.entry_known():
-            return out
-        return (m.QueryOrder(client_id=bracket.entry.client_id, symbol=bracket.symbol), *out)
-
-    def _watch_closing(self, bracket: Bracket, now: Moment) -> Out:
-        """Exit until flat, then cancel what is left until it is gone."""
-        age_ns = now.wall_ns - bracket.since_wall_ns
-        if bracket.flat():
-            late = age_ns > _SIBLING_WAIT_NS
-            cancels = self._protection.clear(bracket, now) if late else ()
-            return (*cancels, *self._recovery.settle(bracket, now))
-        if bracket.exit_due_wall_ns and now.wall_ns >= bracket.exit_due_wall_ns:
-            return self._protection.flatten(bracket, "exit again", now)
-        if age_ns > _FILL_WAIT_NS:
-            bracket.enter(Phase.CLOSING, now.wall_ns)
-            bracket.exit_due_wall_ns = now.wall_ns
-            return self._recovery.ask(f"{bracket.symbol}: an exit without its fill", now)
-        return ()
+def _urgency(message: object) -> int:
+    match message:
+        case m.PlaceAlgoOrder(purpose=Purpose.STOP):
+            return 0
+        case m.PlaceOrder(reduce_only=True):
+            return 1
+        case m.PlaceAlgoOrder():
+            return 2
+        case _:
+            return 3
 
 
 def _order_seen(update: m.OrderUpdate, venue_id: str) -> m.OrderSeen:

@@ -9,17 +9,27 @@ from decimal import Decimal
 from core import messages as m
 from core.clock import NS_PER_MS, NS_PER_S, Moment
 from core.errors import InstrumentError
+from core.execution import facts
 from core.execution.bracket import ZERO, Bracket, Leg, LegState, Phase
+from core.execution.classify import Action, action_of
 from core.execution.client_id import attempt_of, client_id
-from core.execution.order_life import OrderState
+from core.execution.order_life import ENDED, OrderState
 from core.messages import Failure, Purpose
 from core.venue.instrument import Instrument
 
 Out = tuple[object, ...]
 
-# The venue says the trigger price is behind us already: the market is beyond our stop or target.
-_BEYOND = frozenset({-2021, -4142})
 CANNOT_REDUCE = -2022
+# What a refused stop or target waits for before it is placed again; without an entry: nothing.
+_PAUSES_NS = {
+    Action.RETRY: 250 * NS_PER_MS,
+    Action.RESYNC_CLOCK: 250 * NS_PER_MS,
+    Action.COOL_DOWN: 500 * NS_PER_MS,
+    Action.REAP: 500 * NS_PER_MS,  # orphans are being cancelled
+    Action.ADOPT: NS_PER_S,  # a list is on its way that should show what is in the way
+    Action.RESYNC_POSITION: 500 * NS_PER_MS,
+    Action.WAIT: NS_PER_S,  # an order is triggering: its result comes by the user stream
+}
 _REFUSALS_MAX = 2
 _REPLACEMENTS_MAX = 10  # of legs that ended unasked; a venue that drops each one protects nothing
 _CANCEL_AGAIN_NS = 2 * NS_PER_S
@@ -33,6 +43,9 @@ class Protection:
     def __init__(self, tag: str, instruments: dict[str, Instrument]) -> None:
         self._tag = tag
         self._instruments = instruments
+
+    tell = staticmethod(facts.tell)
+    moved = staticmethod(facts.moved)
 
     # ------------------------------------------------------------------ stop and target
     def protect(self, bracket: Bracket, price: Decimal, now: Moment) -> Out:
@@ -49,8 +62,18 @@ class Protection:
             attempt = leg.attempt + 1 if leg is not None else 0
             if trigger is not None:
                 out += self._place(bracket, purpose, trigger, attempt, now)
+                bracket.legs[purpose].refusals = leg.refusals if leg is not None else 0
             elif purpose is Purpose.STOP:
-                out += self.flatten(bracket, "no stop can be computed", now)
+                out += self.give_up(bracket, "no stop can be computed", now)
+        return tuple(out)
+
+    def place_due(self, bracket: Bracket, now: Moment) -> Out:
+        """Place again what was refused and has waited long enough."""
+        out: list[object] = []
+        for leg in list(bracket.legs.values()):
+            due = leg.state is LegState.GONE and 0 < leg.again_wall_ns <= now.wall_ns
+            if due and bracket.phase is not Phase.CLOSING:
+                out += self._place_again(bracket, leg, now)
         return tuple(out)
 
     def _trigger(self, bracket: Bracket, purpose: Purpose, price: Decimal) -> Decimal | None:
@@ -72,7 +95,7 @@ class Protection:
         bracket.legs[purpose] = Leg(
             client_id=name, purpose=purpose, trigger_price=trigger, attempt=attempt
         )
-        intent = self._intent(bracket, purpose, name, now, attempt=attempt, trigger=trigger)
+        intent = facts.intent(bracket, purpose, name, now, attempt=attempt, trigger=trigger)
         # The order goes first: protection never waits for the database.
         order = self._order(bracket, bracket.legs[purpose])
         return (order, m.RecordIntent(intent=intent, awaited=False))
@@ -83,7 +106,7 @@ class Protection:
             client_id=leg.client_id,
             symbol=bracket.symbol,
             purpose=leg.purpose,
-            side=bracket.side.opposite,
+            side=bracket.closing_side(),
             trigger_price=leg.trigger_price,
         )
 
@@ -93,19 +116,51 @@ class Protection:
         bracket.legs[leg.purpose].refusals = leg.refusals
         return out
 
-    def live(self, bracket: Bracket, leg: Leg, venue_id: str, now: Moment) -> Out:
-        """Note that the venue holds this order."""
+    def live(
+        self, bracket: Bracket, leg: Leg, venue_id: str, now: Moment, *, seen: bool = False
+    ) -> Out:
+        """Note that the venue holds this order; `seen` if more than its acknowledgement says so."""
+        if seen:
+            self.see(bracket, leg)
         if leg.state is not LegState.SENT:
             return ()
-        leg.state = LegState.LIVE
+        leg.state, leg.acked_wall_ns = LegState.LIVE, now.wall_ns
         leg.refusals = 0
         out: list[object] = [self.moved(leg.client_id, OrderState.ACKED, now, venue_id=venue_id)]
+        out += self._covered(bracket, leg, now)
+        return tuple(out)
+
+    def _covered(self, bracket: Bracket, leg: Leg, now: Moment) -> Out:
+        """Stop the naked clock if this is the stop, and say what protects the position."""
         if leg.purpose is Purpose.STOP and bracket.phase is Phase.OPEN:
             bracket.enter(Phase.PROTECTED, now.wall_ns)
             bracket.naked_since_wall_ns = 0
-        if bracket.phase is Phase.PROTECTED:
-            out += self.tell(bracket, now)
-        return tuple(out)
+        return self.tell(bracket, now) if bracket.phase is Phase.PROTECTED else ()
+
+    @staticmethod
+    def see(bracket: Bracket, leg: Leg) -> None:
+        """Note that a second source shows this order."""
+        leg.seen = True
+        bracket.extra.discard(leg.purpose)
+        bracket.doubted.pop(leg.purpose, None)
+        if leg.purpose is Purpose.STOP:
+            bracket.unseen_told = False
+
+    @staticmethod
+    def replaceable(bracket: Bracket, leg: Leg) -> bool:
+        """Judge an order the venue took and no list shows; tell whether to place one more.
+
+        Lists may lag for minutes, so the order counts as there when the venue refuses another one
+        beside it (-4130), and a second one that no list shows is not followed by a third.
+        """
+        once_more = leg.purpose not in bracket.extra and bracket.replacements < _REPLACEMENTS_MAX
+        if leg.state is not LegState.LIVE or not once_more:
+            return False
+        bracket.doubted[leg.purpose] = leg
+        bracket.extra.add(leg.purpose)
+        bracket.replacements += 1
+        leg.state = LegState.GONE
+        return True
 
     def failed(self, bracket: Bracket, leg: Leg, failure: m.OrderFailed, now: Moment) -> Out:
         """Answer a refused or lost protective order: once more, else flatten."""
@@ -119,14 +174,31 @@ class Protection:
         rejected = self.moved(leg.client_id, OrderState.REJECTED, now, reason=detail)
         if bracket.phase is Phase.CLOSING:
             return (rejected,)
-        if failure.code in _BEYOND:
+        action = action_of(failure)
+        if action is Action.FLATTEN:
             why = f"price beyond the {leg.purpose.name.lower()}"
             return (rejected, *self.flatten(bracket, why, now))
-        if leg.refusals < _REFUSALS_MAX:
-            return (rejected, *self._place_again(bracket, leg, now))
+        standing = bracket.doubted.pop(leg.purpose, None) if action is Action.ADOPT else None
+        if standing is not None:
+            return (rejected, *self._restore(bracket, standing, leg, now))
+        if leg.refusals < _REFUSALS_MAX and action is not Action.HALT:
+            if action not in _PAUSES_NS:
+                return (rejected, *self._place_again(bracket, leg, now))
+            leg.again_wall_ns = now.wall_ns + _PAUSES_NS[action]
+            return (rejected,)
         if leg.purpose is Purpose.STOP:
-            return (rejected, *self.flatten(bracket, f"no stop to be had: {detail}", now))
+            return (rejected, *self.give_up(bracket, f"no stop to be had: {detail}", now))
         return (rejected,)  # the stop stands; a missing target costs profit, not safety
+
+    def _restore(self, bracket: Bracket, standing: Leg, refused: Leg, now: Moment) -> Out:
+        """Believe in the order that no list showed: the venue refuses another one beside it."""
+        standing.state = LegState.LIVE
+        standing.acked_wall_ns = standing.acked_wall_ns or now.wall_ns
+        standing.attempt = max(standing.attempt, refused.attempt)  # used ids stay used
+        standing.seen = True  # the refusal is the second source; the list stays silent
+        bracket.legs[standing.purpose] = standing
+        bracket.extra.add(standing.purpose)
+        return self._covered(bracket, standing, now)
 
     def _lost(self, bracket: Bracket, leg: Leg, detail: str, now: Moment) -> Out:
         """Answer an unknown outcome.  The order may exist, so it counts until it is cancelled."""
@@ -138,11 +210,13 @@ class Protection:
             leg.repeated = True
             return (unknown, self._order(bracket, leg))
         if leg.purpose is Purpose.STOP:
-            return (unknown, *self.flatten(bracket, f"no stop to be had: {detail}", now))
+            return (unknown, *self.give_up(bracket, f"no stop to be had: {detail}", now))
         return (unknown, self._cancel(bracket, leg, now))
 
-    def ended(self, bracket: Bracket, leg: Leg, update: m.AlgoUpdate, now: Moment) -> Out:
-        """Note that the venue no longer holds this order."""
+    def ended(
+        self, bracket: Bracket, leg: Leg, update: m.AlgoUpdate, mark: Decimal | None, now: Moment
+    ) -> Out:
+        """Note that the venue no longer holds this order; replace it if `mark` leaves room."""
         if leg.state is LegState.GONE:
             return ()
         leg.state = LegState.GONE
@@ -153,7 +227,8 @@ class Protection:
             "CANCELED": OrderState.CANCELED,
         }.get(update.status, OrderState.REJECTED)
         out: list[object] = [self.moved(leg.client_id, state, now, reason=update.reason)]
-        if bracket.quantity == ZERO or bracket.phase is Phase.CLOSING:
+        asked = leg.asked_gone_wall_ns and leg.purpose is not Purpose.STOP
+        if bracket.quantity == ZERO or bracket.phase is Phase.CLOSING or asked:
             return tuple(out)
         # Still in the market, and nobody here asked for this.
         if leg.purpose is Purpose.STOP:
@@ -162,12 +237,16 @@ class Protection:
         if leg.fired:
             return tuple(out)  # its fill is on the way; if not, it is looked for
         bracket.replacements += 1
+        word = leg.purpose.name.lower()
+        if mark is not None and bracket.beyond(leg, mark):
+            return (*out, *self.flatten(bracket, f"price beyond the {word}", now))
         if update.status == "REJECTED":
-            return (*out, *self.flatten(bracket, f"{leg.purpose.name.lower()} rejected", now))
+            close = self.give_up if leg.purpose is Purpose.STOP else self.flatten
+            return (*out, *close(bracket, f"{word} rejected: {update.reason}", now))
         if bracket.replacements <= _REPLACEMENTS_MAX:
             return (*out, *self._place_again(bracket, leg, now))
         if leg.purpose is Purpose.STOP:
-            return (*out, *self.flatten(bracket, "the venue keeps dropping the stop", now))
+            return (*out, *self.give_up(bracket, "the venue keeps dropping the stop", now))
         return tuple(out)
 
     def clear(self, bracket: Bracket, now: Moment) -> Out:
@@ -185,25 +264,41 @@ class Protection:
         return m.CancelAlgoOrder(client_id=leg.client_id, symbol=bracket.symbol)
 
     # ------------------------------------------------------------------ exit
+    def give_up(self, bracket: Bracket, why: str, now: Moment) -> Out:
+        """Close a position whose stop cannot be had, and tell risk so."""
+        out = self.flatten(bracket, why, now)
+        if not out:
+            return ()
+        told = m.ProtectionFailed(symbol=bracket.symbol, reason=why, at_ns=now.venue_ns)
+        return (*out, told)
+
     def flatten(self, bracket: Bracket, why: str, now: Moment) -> Out:
         """Close the position at market, reduce-only."""
         if bracket.flat() or (bracket.quantity == ZERO and bracket.executed == ZERO):
             return ()
         bracket.enter(Phase.CLOSING, now.wall_ns)
+        bracket.exiting_since_wall_ns = bracket.exiting_since_wall_ns or now.wall_ns
+        return self.exit(bracket, why, now)
+
+    def exit(self, bracket: Bracket, why: str, now: Moment) -> Out:
+        """Send one reduce-only MARKET order for what is held, as much as one order may take."""
         bracket.exit_due_wall_ns, bracket.cannot_reduce = 0, False
         attempt = bracket.exit_attempt
         bracket.exit_attempt += 1
         name = client_id(self._tag, Purpose.EXIT, bracket.proposal_id, attempt)
         quantity = abs(bracket.quantity) or bracket.executed
+        instrument = self._instruments.get(bracket.symbol)
+        if instrument is not None and instrument.market_quantity_max > ZERO:
+            quantity = min(quantity, instrument.market_quantity_max)
         place = m.PlaceOrder(
             client_id=name,
             symbol=bracket.symbol,
             purpose=Purpose.EXIT,
-            side=bracket.side.opposite,
+            side=bracket.closing_side(),
             quantity=quantity,
             reduce_only=True,
         )
-        intent = self._intent(bracket, Purpose.EXIT, name, now, attempt=attempt, quantity=quantity)
+        intent = facts.intent(bracket, Purpose.EXIT, name, now, attempt=attempt, quantity=quantity)
         noted = self.moved(name, OrderState.SENDING, now, reason=why)
         return (place, m.RecordIntent(intent=intent, awaited=False), noted)
 
@@ -226,97 +321,23 @@ class Protection:
             trigger_price=order.trigger_price,
             attempt=attempt_of(order.client_id),
             state=LegState.LIVE,
+            seen=True,
         )
 
     @staticmethod
-    def spent_leg(intent: m.Intent) -> Leg:
-        """Remember an order of an earlier life, so that its id is not used again."""
+    def spent_leg(bracket: Bracket, intent: m.Intent, state: str) -> Leg:
+        """Remember an order of an earlier life, so that its id is not used again.
+
+        One that never ended by the journal may still be there, whatever the lists show.
+        """
         price = intent.stop_price if intent.purpose is Purpose.STOP else intent.target_price
-        return Leg(
+        leg = Leg(
             client_id=intent.client_id,
             purpose=intent.purpose,
             trigger_price=price,
             attempt=intent.attempt,
             state=LegState.GONE,
         )
-
-    # ------------------------------------------------------------------ words
-    def tell(self, bracket: Bracket, now: Moment) -> Out:
-        """Say what is held, if it was ever something and differs from what was said last."""
-        if not bracket.opened:
-            return ()
-        said = (
-            bracket.quantity,
-            bracket.entry_price,
-            bracket.live_price(Purpose.STOP),
-            bracket.live_price(Purpose.TARGET),
-            bracket.finished(),
-        )
-        if said == bracket.told:
-            return ()
-        bracket.told = said
-        return (self._position(bracket, now),)
-
-    def _position(self, bracket: Bracket, now: Moment) -> m.PositionChanged:
-        """Say what is held and what protects it."""
-        return m.PositionChanged(
-            symbol=bracket.symbol,
-            quantity=bracket.quantity,
-            entry_price=bracket.entry_price,
-            stop_price=bracket.live_price(Purpose.STOP),
-            target_price=bracket.live_price(Purpose.TARGET),
-            foreign=False,
-            busy=not bracket.finished(),
-            proposal_id=bracket.proposal_id,
-            at_ns=now.venue_ns,
-        )
-
-    def moved(
-        self,
-        name: str,
-        state: OrderState,
-        now: Moment,
-        *,
-        venue_id: str = "",
-        executed: Decimal = ZERO,
-        average_price: Decimal = ZERO,
-        reason: str = "",
-    ) -> m.IntentMoved:
-        """Say that a journalled order changed state."""
-        return m.IntentMoved(
-            client_id=name,
-            state=state,
-            venue_id=venue_id,
-            executed=executed,
-            average_price=average_price,
-            reason=reason,
-            at_ns=now.venue_ns,
-        )
-
-    @staticmethod
-    def _intent(
-        bracket: Bracket,
-        purpose: Purpose,
-        name: str,
-        now: Moment,
-        *,
-        attempt: int,
-        quantity: Decimal = ZERO,
-        trigger: Decimal = ZERO,
-    ) -> m.Intent:
-        return m.Intent(
-            client_id=name,
-            proposal_id=bracket.proposal_id,
-            symbol=bracket.symbol,
-            purpose=purpose,
-            attempt=attempt,
-            side=bracket.side.opposite,
-            quantity=quantity,
-            reference_price=bracket.entry_price,
-            stop_price=trigger if purpose is Purpose.STOP else ZERO,
-            target_price=trigger if purpose is Purpose.TARGET else ZERO,
-            reservation=None,
-            decision=None,
-            generation=bracket.entry.generation if bracket.entry is not None else 0,
-            created_at_ns=now.venue_ns,
-        )
+        if state not in ENDED:
+            bracket.doubted[intent.purpose] = leg
+        return leg

@@ -2,8 +2,9 @@
 
 Serves start-up, a gap in the user stream, and the periodic drop copy.  Pure: the same snapshot and
 the same book give the same plan; a plan applied leaves nothing for a second round to do.
-Ownership: a position is ours if our own booked fills hold the symbol on the same side; an order is
-ours if its client id carries our tag.  Foreign ones are counted and never touched.
+Ownership: a position is ours if our own booked fills hold the symbol on the same side, or if they
+hold nothing there and an open stop of ours guards it; an order is ours if its client id carries our
+tag.  Foreign ones are counted and never touched.
 """
 
 from collections.abc import Mapping
@@ -81,6 +82,9 @@ def plan(
             actions.append(Forget(symbol=symbol, quantity=quantity))
         elif quantity * position.quantity > ZERO:
             actions.append(_adopt(position, own))
+        elif quantity == ZERO and _adopt(position, own).stop is not None:
+            # Our book may be lost or behind; a stop of ours that the venue still keeps is proof.
+            actions.append(_adopt(position, own))
         else:
             if quantity != ZERO:
                 actions.append(Forget(symbol=symbol, quantity=quantity))
@@ -94,17 +98,18 @@ def _adopt(position: m.VenuePosition, own: list[m.VenueOrder]) -> Adopt:
     closing = m.Side.SELL if position.quantity > ZERO else m.Side.BUY
 
     def live(order_type: str) -> m.VenueOrder | None:
-        return next(
-            (
-                o
-                for o in own
-                if o.symbol == position.symbol
-                and o.side is closing
-                and o.order_type == order_type
-                and o.close_position
-            ),
-            None,
-        )
+        """Of several, the one nearer to the entry: the tighter stop, the nearer target."""
+        found = [
+            o
+            for o in own
+            if o.symbol == position.symbol
+            and o.side is closing
+            and o.order_type == order_type
+            and o.close_position
+        ]
+        higher = (closing is m.Side.SELL) == (order_type == "STOP_MARKET")
+        sign = -1 if higher else 1
+        return min(found, key=lambda o: (sign * o.trigger_price, o.client_id), default=None)
 
     return Adopt(position=position, stop=live("STOP_MARKET"), target=live("TAKE_PROFIT_MARKET"))
 

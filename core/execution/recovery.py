@@ -8,10 +8,14 @@ from core import messages as m
 from core.clock import NS_PER_S, Moment
 from core.execution import reconcile
 from core.execution.adoption import Adoption, flat_position, foreign_position
+from core.execution.alerts import halt
 from core.execution.bracket import ZERO, Bracket, LegState, Phase
 from core.execution.client_id import purpose_of
+from core.execution.gate import Gate
 from core.execution.holdings import Holdings
+from core.execution.late import IN_FLIGHT, LateEntries
 from core.execution.order_life import ENDED, OrderState
+from core.execution.orphans import QUIET_NS, Orphans
 from core.execution.protection import Protection
 from core.execution.settings import ExecutionSettings
 from core.messages import Purpose
@@ -31,6 +35,11 @@ class Recovery:
         self,
         settings: ExecutionSettings,
         protection: Protection,
+        *,
+        adoption: Adoption,
+        late: LateEntries,
+        orphans: Orphans,
+        gate: Gate,
         brackets: dict[str, Bracket],
         holdings: Holdings,
     ) -> None:
@@ -39,7 +48,10 @@ class Recovery:
         self._protection = protection
         self._brackets = brackets
         self._holdings = holdings
-        self._adoption = Adoption(settings, protection, brackets, holdings)
+        self._adoption = adoption
+        self._late = late
+        self._orphans = orphans
+        self._gate = gate
         self._begun = False
         self._asked_wall_ns = 0  # 0: no snapshot is on its way
         self._due_wall_ns = 0  # next drop copy or retry
@@ -52,6 +64,7 @@ class Recovery:
         self._again = False  # asked for while a snapshot was on its way
         self._told_flat = False  # what nobody holds was told, once a start
         self._foreign_orders = 0
+        self._twice: frozenset[str] = frozenset()  # symbols of which the venue shows two positions
         self.compared_wall_ns = 0  # when the newest snapshot worked off was taken
 
     # ------------------------------------------------------------------ beginning and asking
@@ -134,6 +147,7 @@ class Recovery:
         if not self._holdings.count(trade.symbol, trade.trade_id):
             return ()
         self._touched_wall_ns[trade.symbol] = now.wall_ns
+        told = self._late.heard(trade.client_id, now)
         holding = self._holdings.of(trade.symbol)
         purpose = purpose_of(self._settings.tag, trade.client_id)
         ours = trade.quantity
@@ -150,6 +164,7 @@ class Recovery:
             if bracket.entry is not None and bracket.entry.client_id == trade.client_id:
                 bracket.filled += trade.quantity
         return (
+            *told,
             m.FillBooked(
                 symbol=trade.symbol,
                 trade_id=trade.trade_id,
@@ -200,6 +215,9 @@ class Recovery:
         self._asked_wall_ns = 0
         self.compared_wall_ns = snapshot.taken_at_wall_ns
         out: list[object] = [snapshot.account]
+        self._gate.note_account(snapshot.account)
+        out += self._orphans.listed(snapshot, now)
+        self._gate.conditionals = sum(1 for order in snapshot.orders if order.algo)
         touched = dict(self._touched_wall_ns)
         for trade in snapshot.trades:
             self._holdings.note_fetched(trade.symbol, trade.trade_id)
@@ -209,6 +227,7 @@ class Recovery:
             out += booked
         for symbol in dict.fromkeys(trade.symbol for trade in snapshot.trades):
             out += self._after_trades(symbol, now)
+        out += self._hedged(snapshot)
         held = {s: h.quantity for s, h in self._holdings.by_symbol.items()}
         there = {p.symbol for p in snapshot.positions}
         concerned = sorted({*self._settings.symbols, *held, *there, *self._foreign})
@@ -216,7 +235,9 @@ class Recovery:
         settled = frozenset(
             s
             for s in concerned
-            if touched.get(s, 0) < taken_ns and self._settled(s, s in there, taken_ns)
+            if touched.get(s, 0) < taken_ns
+            and self._settled(s, s in there, taken_ns)
+            and s not in self._twice
         )
         found = reconcile.plan(snapshot, held, self._settings.tag, settled)
         self._foreign_orders = found.foreign_orders
@@ -249,6 +270,8 @@ class Recovery:
             return ()
         bracket.executed = max(bracket.executed, bracket.filled)
         orders: Out = ()
+        if bracket.quantity != ZERO and bracket.filled == ZERO and bracket.phase in IN_FLIGHT:
+            return self._late.close_stray(bracket, now)
         if bracket.quantity != ZERO and bracket.phase in _WAITING:
             bracket.enter(Phase.OPEN, now.wall_ns)
             bracket.naked_since_wall_ns = now.wall_ns
@@ -288,6 +311,10 @@ class Recovery:
             case reconcile.Remove():
                 if bracket is not None and bracket.leg_of(action.order.client_id) is not None:
                     return ()  # its bracket sees to it
+                touched_ns = self._touched_wall_ns.get(symbol, 0)
+                if bracket is None and touched_ns + QUIET_NS > self.compared_wall_ns:
+                    self._again = True
+                    return ()
                 self._report.append(reconcile.describe(action))
                 return (m.CancelAlgoOrder(client_id=action.order.client_id, symbol=symbol),)
             case reconcile.Foreign():
@@ -295,6 +322,19 @@ class Recovery:
                     self._report.append(reconcile.describe(action))
                 self._foreign.add(symbol)
                 return (foreign_position(action.position, now),)
+
+    def _hedged(self, snapshot: m.VenueSnapshot) -> Out:
+        """Leave a symbol alone that has two positions: somebody switched hedge mode on."""
+        symbols = [p.symbol for p in snapshot.positions]
+        self._twice = frozenset(s for s in symbols if symbols.count(s) > 1)
+        if not self._twice:
+            return ()
+        named = ", ".join(sorted(self._twice))
+        return (halt(f"{named}: two positions of one symbol, so hedge mode is on"),)
+
+    def is_foreign(self, symbol: str) -> bool:
+        """Tell whether the venue showed a position there that is not ours."""
+        return symbol in self._foreign
 
     def _is_nobodys(self, symbol: str) -> bool:
         held = self._holdings.of(symbol).quantity != ZERO

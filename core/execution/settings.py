@@ -4,6 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from core.clock import NS_PER_S
+
+
+def _no_quantity(_symbol: str) -> Decimal | None:
+    return None
+
+
+def _specified_notional(_symbol: str) -> Decimal:
+    return Decimal("1.5")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionSettings:
@@ -16,3 +26,8 @@ class ExecutionSettings:
     naked_max_ns: int  # a position without a confirmed stop is flattened after this
     reconcile_every_ns: int
     percentages: Callable[[str], tuple[Decimal, Decimal]]
+    order_quantity_max: Callable[[str], Decimal | None] = _no_quantity  # base units; None: no limit
+    order_notional_max: Callable[[str], Decimal] = _specified_notional  # multiple of equity
+    stop_seen_ns: int = 3 * NS_PER_S  # an acknowledged stop must be shown by another source by then
+    software_stop_pct: Decimal = Decimal("0.001")  # of the stop: mark beyond it by more
+    software_stop_ns: int = NS_PER_S  # and for longer than this: close

@@ -301,7 +301,6 @@ def test_an_execution_after_a_verdict_of_absence_is_found_and_protected():
     assert is_free(desk)
     out = desk.tell(an_order_event(ENTRY, trade_id=1, fills="10"), 30)
     assert one(m.FetchSnapshot, out)
-    out = desk.tell(a_snapshot(desk, positions=(a_venue_position(),)), 0.1)
     assert len(some(m.PlaceAlgoOrder, out)) == 2
 
 

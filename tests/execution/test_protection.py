@@ -146,16 +146,16 @@ def test_a_target_that_is_beyond_the_price_flattens():
 def test_a_stop_refused_otherwise_is_tried_once_more_then_the_position_is_closed():
     desk = opened()
     again = name_of(Purpose.STOP, 1)
-    assert legs(desk.tell(a_failure(STOP, Purpose.STOP, code=-4045))) == [again]
-    assert the_exit(desk.tell(a_failure(again, Purpose.STOP, code=-4045)))
+    assert legs(desk.tell(a_failure(STOP, Purpose.STOP, code=-1111))) == [again]
+    assert the_exit(desk.tell(a_failure(again, Purpose.STOP, code=-1111)))
 
 
 def test_a_refused_target_leaves_the_stop_standing():
     desk = opened()
     desk.tell(an_answer(STOP, Purpose.STOP))
     again = name_of(Purpose.TARGET, 1)
-    assert legs(desk.tell(a_failure(TARGET, Purpose.TARGET, code=-4045))) == [again]
-    out = desk.tell(a_failure(again, Purpose.TARGET, code=-4045))
+    assert legs(desk.tell(a_failure(TARGET, Purpose.TARGET, code=-1111))) == [again]
+    out = desk.tell(a_failure(again, Purpose.TARGET, code=-1111))
     assert exits(out) == []
     assert exits(desk.wait(10)) == []
 

@@ -1,0 +1,308 @@
+"""What is found on the venue against what we hold: every case, protection first; then orphans."""
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from core import messages as m
+from core.execution.bracket import Phase
+from core.execution.machine import protect_first
+from core.messages import Failure, Purpose, Side
+from tests.builders import SYMBOL, a_book, an_intent
+from tests.execution.desk import (
+    ENTRY,
+    STOP,
+    TARGET,
+    Desk,
+    a_desk,
+    a_failure,
+    a_snapshot,
+    a_trade,
+    a_venue_order,
+    a_venue_position,
+    an_algo_event,
+    an_order_event,
+    approved,
+    is_free,
+    name_of,
+    one,
+    opened,
+    protected,
+    ready,
+    sent,
+    some,
+)
+
+STOP_ORDER = a_venue_order(Purpose.STOP, STOP)
+TARGET_ORDER = a_venue_order(Purpose.TARGET, TARGET)
+HELD: dict[str, Any] = {
+    "positions": ((SYMBOL, Decimal(10)),),
+    "entry_prices": ((SYMBOL, Decimal(100)),),
+    "last_trade_ids": ((SYMBOL, 1),),
+}
+
+
+def stops(out: tuple[object, ...]) -> list[m.PlaceAlgoOrder]:
+    return [o for o in some(m.PlaceAlgoOrder, out) if o.purpose is Purpose.STOP]
+
+
+def exits(out: tuple[object, ...]) -> list[m.PlaceOrder]:
+    return [o for o in some(m.PlaceOrder, out) if o.reduce_only]
+
+
+def lines(out: tuple[object, ...]) -> str:
+    return "\n".join(line for done in some(m.Reconciled, out) for line in done.report)
+
+
+# ---------------------------------------- the table of adoption
+def test_a_position_that_is_not_ours_is_counted_and_gets_no_stop_of_ours():
+    """The design leaves foreign positions alone, where the reference would adopt them."""
+    desk = a_desk()
+    out = desk.tell(a_snapshot(desk, positions=(a_venue_position(),)), 0.1)
+    told = next(p for p in some(m.PositionChanged, out) if p.symbol == SYMBOL)
+    assert told.foreign
+    assert stops(out) == exits(out) == []
+    assert one(m.EntryEnded, approved(desk)).outcome == "refused"
+
+
+def test_a_position_whose_trades_carry_our_ids_is_ours():
+    desk = a_desk()
+    trade = a_trade(1, ENTRY, Side.BUY)
+    out = desk.tell(a_snapshot(desk, trades=(trade,), positions=(a_venue_position(),)), 0.1)
+    assert [o.trigger_price for o in stops(out)] == [98]
+
+
+def test_a_position_that_an_open_stop_of_ours_guards_is_ours():
+    """Our book was lost: taking its stop for an orphan would strip it."""
+    desk = a_desk()
+    out = desk.tell(a_snapshot(desk, positions=(a_venue_position(),), orders=(STOP_ORDER,)), 0.1)
+    assert some(m.CancelAlgoOrder, out) == []
+    told = next(p for p in some(m.PositionChanged, out) if p.symbol == SYMBOL)
+    assert (told.foreign, told.stop_price) == (False, 98)
+
+
+@pytest.mark.parametrize("trigger_on", [Side.BUY, Side.SELL])
+def test_a_stop_of_ours_on_the_wrong_side_makes_nothing_ours(trigger_on):
+    desk = a_desk()
+    short = a_venue_position("-10")
+    stop = replace(STOP_ORDER, side=trigger_on)
+    out = desk.tell(a_snapshot(desk, positions=(short,), orders=(stop,)), 0.1)
+    told = next(p for p in some(m.PositionChanged, out) if p.symbol == SYMBOL)
+    assert told.foreign is (trigger_on is Side.SELL)
+
+
+def test_a_position_of_the_book_that_the_venue_closed_is_booked_by_the_trades_that_closed_it():
+    desk = a_desk(**HELD)
+    trade = a_trade(2, "autoclose-1", Side.SELL, price="90")
+    out = desk.tell(a_snapshot(desk, trades=(trade,)), 0.1)
+    assert (one(m.FillBooked, out).purpose, one(m.FillBooked, out).price) == (Purpose.EXIT, 90)
+    assert desk.machine.holdings.of(SYMBOL).quantity == 0
+
+
+def test_a_position_that_vanished_without_a_trade_is_flagged():
+    desk = a_desk(**HELD)
+    out = desk.tell(a_snapshot(desk), 0.1)
+    assert "the venue says we do not" in lines(out)
+
+
+@pytest.mark.parametrize("there", ["4", "25"])
+def test_a_quantity_that_differs_is_the_venues(there):
+    desk = a_desk(**HELD)
+    position = a_venue_position(there)
+    out = desk.tell(a_snapshot(desk, positions=(position,), orders=(STOP_ORDER,)), 0.1)
+    told = next(p for p in some(m.PositionChanged, out) if p.symbol == SYMBOL)
+    assert told.quantity == Decimal(there)
+
+
+def test_a_side_that_differs_is_the_end_of_ours_and_another_ones_beginning():
+    desk = a_desk(**HELD)
+    out = desk.tell(a_snapshot(desk, positions=(a_venue_position("-10"),)), 0.1)
+    told = [p for p in some(m.PositionChanged, out) if p.symbol == SYMBOL]
+    assert told[-1].foreign
+    assert stops(out) == exits(out) == []
+
+
+@pytest.mark.parametrize(
+    ("quantity", "triggers", "kept"), [("10", ("97", "98"), 98), ("-10", ("103", "102"), 102)]
+)
+def test_of_two_stops_the_tighter_one_stays(quantity, triggers, kept):
+    held = {**HELD, "positions": ((SYMBOL, Decimal(quantity)),)}
+    desk = a_desk(**held)
+    closing = Side.SELL if Decimal(quantity) > 0 else Side.BUY
+    orders = tuple(
+        a_venue_order(
+            Purpose.STOP, name_of(Purpose.STOP, n), closing, trigger_price=Decimal(trigger)
+        )
+        for n, trigger in enumerate(triggers)
+    )
+    out = desk.tell(a_snapshot(desk, positions=(a_venue_position(quantity),), orders=orders), 0.1)
+    told = next(p for p in some(m.PositionChanged, out) if p.symbol == SYMBOL)
+    assert told.stop_price == kept
+    assert one(m.CancelAlgoOrder, out).client_id == name_of(Purpose.STOP, 0)
+    assert stops(out) == []
+
+
+def test_a_position_already_beyond_its_stop_is_closed_not_given_one():
+    """It would have been stopped out, and the venue refuses such a stop (-2021)."""
+    desk = a_desk(**HELD)
+    position = replace(a_venue_position(), mark_price=Decimal(97))
+    out = desk.tell(a_snapshot(desk, positions=(position,)), 0.1)
+    assert [(o.side, o.quantity) for o in exits(out)] == [(Side.SELL, 10)]
+
+
+# ---------------------------------------- protect first
+def test_twenty_positions_without_stops_get_them_before_anything_else():
+    symbols = tuple(f"S{n:02}USDT" for n in range(20))
+    desk = Desk(symbols)
+    book = {
+        "positions": tuple((s, Decimal(10)) for s in symbols),
+        "entry_prices": tuple((s, Decimal(100)) for s in symbols),
+    }
+    desk.tell(a_book(**book))
+    foreign = a_venue_order(Purpose.STOP, "web_1", symbol="XRPUSDT")
+    orphan = a_venue_order(Purpose.STOP, STOP, symbol="ETHUSDT")
+    out = desk.tell(
+        a_snapshot(
+            desk,
+            positions=tuple(a_venue_position("10", s) for s in symbols),
+            orders=(foreign, orphan),
+        ),
+        0.1,
+    )
+    first = out[:20]
+    assert [o.symbol for o in first] == list(symbols)
+    assert {(type(o), o.purpose) for o in first} == {(m.PlaceAlgoOrder, Purpose.STOP)}
+    assert {o.purpose for o in out[20:40]} == {Purpose.TARGET}
+    assert some(m.PlaceAlgoOrder, out[40:]) == []
+
+
+def test_the_order_of_the_rest_is_kept():
+    told = (m.Tick(), m.ReconcilePending(reason="a"), m.ReconcilePending(reason="b"))
+    assert protect_first(told) == told
+
+
+# ---------------------------------------- orphans
+def test_orders_of_a_symbol_that_was_closed_just_now_are_given_time():
+    desk = protected()
+    for event in (
+        an_order_event(STOP, Side.SELL, trade_id=2, fills="10"),
+        an_algo_event(STOP, "FINISHED"),
+        an_algo_event(TARGET, "EXPIRED"),
+    ):
+        desk.tell(event, 0.1)
+    assert is_free(desk)
+    out = desk.tell(a_snapshot(desk, orders=(TARGET_ORDER,)), 2)
+    assert some(m.CancelAlgoOrder, out) == []
+    assert some(m.FetchSnapshot, desk.wait(1.2)) != []  # looked at again soon
+    desk.tick(4)
+    out = desk.tell(a_snapshot(desk, orders=(TARGET_ORDER,)), 0.1)
+    assert one(m.CancelAlgoOrder, out).client_id == TARGET
+
+
+def test_an_order_that_appears_without_a_position_is_looked_into_within_half_a_minute():
+    desk = ready()
+    desk.tick(1)
+    desk.tell(an_algo_event(STOP, "NEW"))
+    assert some(m.FetchSnapshot, desk.wait(31)) != []
+    out = desk.tell(a_snapshot(desk, orders=(STOP_ORDER,)), 0.1)
+    assert one(m.CancelAlgoOrder, out).client_id == STOP
+
+
+def test_no_orphans_no_questions():
+    desk = ready()
+    desk.tell(an_algo_event(STOP, "NEW"))
+    desk.tell(an_algo_event(STOP, "CANCELED"))
+    assert some(m.FetchSnapshot, desk.wait(58)) == []
+
+
+def test_another_ones_orders_are_no_orphans():
+    desk = ready()
+    desk.tell(an_algo_event("web_1", "NEW"))
+    assert some(m.FetchSnapshot, desk.wait(58)) == []
+
+
+# ---------------------------------------- others, and the venue itself (F37, F40, F41)
+@pytest.mark.parametrize("name", ["autoclose-1", "adl_autoclose", "web_1"])
+@pytest.mark.parametrize("execution", ["CALCULATED", "TRADE"])
+def test_whoever_closes_our_position_frees_the_symbol(name, execution):
+    desk = protected()
+    event = an_order_event(name, Side.SELL, trade_id=2, fills="10", execution=execution)
+    assert one(m.FillBooked, desk.tell(event)).purpose is Purpose.EXIT
+    for purpose in (STOP, TARGET):
+        desk.tell(an_algo_event(purpose, "EXPIRED"))
+    assert is_free(desk)
+    assert exits(tuple(desk.said)) == []
+
+
+def test_a_partial_deleveraging_keeps_the_rest_protected():
+    desk = protected()
+    event = an_order_event("adl_autoclose", Side.SELL, trade_id=2, fills="4", executed="4")
+    out = desk.tell(event)
+    assert one(m.PositionChanged, out).quantity == 6
+    assert desk.machine.brackets[SYMBOL].phase is Phase.PROTECTED
+
+
+def test_a_liquidation_without_a_trade_number_is_fetched_and_counted_once():
+    desk = protected()
+    event = an_order_event("autoclose-1", Side.SELL, fills="10", execution="CALCULATED")
+    out = desk.tell(event)
+    assert some(m.FillBooked, out) == []
+    assert one(m.FetchSnapshot, out)
+    out = desk.tell(a_snapshot(desk, trades=(a_trade(2, "autoclose-1", Side.SELL),)), 0.1)
+    assert one(m.FillBooked, out).quantity == 10
+    assert desk.machine.holdings.of(SYMBOL).quantity == 0
+
+
+def test_a_position_doubled_by_hand_is_held_as_the_venue_says_and_stays_protected():
+    desk = protected()
+    desk.tell(an_order_event("web_1", trade_id=2, fills="10"))
+    desk.tick(1)
+    doubled = a_venue_position("20")
+    out = desk.tell(a_snapshot(desk, positions=(doubled,), orders=(STOP_ORDER, TARGET_ORDER)), 0.1)
+    assert one(m.PositionChanged, out).quantity == 20
+    assert stops(out) == exits(out) == []
+    closing = desk.tell(m.ExitApproval(symbol=SYMBOL, proposal_id="x", reason="CLOSE"))
+    assert [o.quantity for o in exits(closing)] == [20]
+
+
+def test_hedge_mode_refuses_the_entry_and_halts():
+    desk = sent()
+    out = desk.tell(a_failure(ENTRY, Purpose.ENTRY, Failure.REFUSED, -4061))
+    assert one(m.EntryEnded, out).outcome == "refused"
+    assert one(m.Halt, out).source == "execution"
+
+
+def test_two_positions_of_one_symbol_are_hedge_mode_and_halt():
+    desk = opened()
+    desk.tick(1)
+    both = (a_venue_position("10"), a_venue_position("-3"))
+    out = desk.tell(a_snapshot(desk, positions=both, orders=(STOP_ORDER,)), 0.1)
+    assert "hedge mode" in one(m.Halt, out).reason
+    assert some(m.CancelAlgoOrder, out) == exits(out) == []
+    assert desk.machine.holdings.of(SYMBOL).quantity == 10
+
+
+def test_margin_that_a_hand_on_the_leverage_took_away_is_read_again():
+    desk = sent()
+    out = desk.tell(a_failure(ENTRY, Purpose.ENTRY, Failure.REFUSED, -2019))
+    assert one(m.FetchSnapshot, out)
+    assert is_free(desk)
+
+
+def test_every_action_of_a_reconciliation_is_a_line_of_its_report():
+    desk = a_desk(**HELD, intents=((an_intent(client_id=ENTRY), "FILLED"),))
+    orphan = a_venue_order(Purpose.STOP, name_of(Purpose.STOP, 7), symbol="ETHUSDT")
+    foreign = a_venue_position("3", "XRPUSDT")
+    desk.tell(
+        a_snapshot(
+            desk,
+            positions=(a_venue_position(), foreign),
+            orders=(STOP_ORDER, TARGET_ORDER, orphan),
+        ),
+        0.1,
+    )
+    report = one(m.Reconciled, tuple(desk.said)).report
+    assert len(report) == 3
+    assert [line.split(":")[0] for line in report] == [SYMBOL, "XRPUSDT", "ETHUSDT"]
