@@ -61,10 +61,9 @@ def spread_volume(
         buying[tight], selling[tight] = _fitted(
             weights[tight], sides[tight], ticks[tight], (bought[tight], sold[tight]), trades[tight]
         )
-    on_buys = _apportioned(np.where(buying, weights, 0.0), bought - buying.sum(axis=1))
-    on_sells = _apportioned(np.where(selling, weights, 0.0), sold - selling.sum(axis=1))
-    prints = buying | selling
-    return on_buys + on_sells + prints, np.where(prints, buying, sides)
+    bought_at = _apportioned(weights, buying, bought)
+    sold_at = _apportioned(weights, selling, sold)
+    return bought_at + sold_at, np.where(buying | selling, buying, sides)
 
 
 def spread_trades(steps: Ints, trades: Ints) -> Ints:
@@ -73,14 +72,17 @@ def spread_trades(steps: Ints, trades: Ints) -> Ints:
     Rounding down what is reached so far keeps a point's trades within its steps: there are at least
     as many steps left over as trades.
     """
-    prints = (steps > 0).astype(np.int64)
-    reached = np.cumsum(steps - prints, axis=1, dtype=np.int64)
-    spare = trades - prints.sum(axis=1)
+    down = np.ascontiguousarray(steps.T, dtype=np.int64)  # numpy adds up columns faster than rows
+    prints = (down > 0).astype(np.int64)
+    reached = np.cumsum(down - prints, axis=0)
+    spare = trades - prints.sum(axis=0)
     # Products of fine steps may pass 63 bits; Python's integers then take over.
-    widest = int(reached.max(initial=0)) * int(spare.max(initial=0))
+    widest = int(reached[-1].max(initial=0)) * int(spare.max(initial=0))
     exact = reached.astype(np.int64 if widest < 2**63 else object)
-    given = exact * spare[:, None] // np.maximum(reached[:, -1:], 1)
-    return np.asarray(prints + np.diff(given, axis=1, prepend=0), dtype=np.int64)
+    given = exact * spare // np.maximum(reached[-1], 1)
+    prints[0] += given[0].astype(np.int64)
+    prints[1:] += (given[1:] - given[:-1]).astype(np.int64)
+    return np.asarray(prints.T, dtype=np.int64)
 
 
 def _fitted(
@@ -109,10 +111,15 @@ def _rank(urgency: npt.NDArray[np.floating[Any]]) -> Ints:
     return np.asarray(np.argsort(order, axis=1, kind="stable"), dtype=np.int64)
 
 
-def _apportioned(weights: Floats, total: Ints) -> Ints:
-    """Split whole numbers by weight; each row of the answer adds up to its total."""
-    share = np.cumsum(weights, axis=1)
-    share /= np.maximum(share[:, -1:], np.finfo(np.float64).tiny)  # a side may take at no point
-    reached = np.floor(share * total[:, None]).astype(np.int64)
+def _apportioned(weights: Floats, where: Flags, total: Ints) -> Ints:
+    """Split whole numbers by weight over the points of each row: one to each, then the rest."""
+    points = np.ascontiguousarray(where.T)  # numpy adds up columns faster than rows
+    share = np.cumsum(weights.T * points, axis=0)
+    share /= np.maximum(share[-1], np.finfo(np.float64).tiny)  # a side may take at no point
+    rest = total - points.sum(axis=0)
     # The last point's share is exactly 1, but points of weight zero behind it repeat it.
-    return np.asarray(np.diff(reached, axis=1, prepend=0), dtype=np.int64)
+    reached = np.floor(share * rest).astype(np.int64)
+    given = points.astype(np.int64)
+    given[0] += reached[0]
+    given[1:] += reached[1:] - reached[:-1]
+    return given.T
