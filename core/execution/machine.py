@@ -37,6 +37,7 @@ ExecutionInput = (
     | m.StreamDown
     | m.RecoveredBook
     | m.ActorStarted
+    | m.Resync
     | m.Tick
 )
 Out = tuple[object, ...]
@@ -58,6 +59,7 @@ class ExecutionMachine:
     def __init__(self, settings: ExecutionSettings, instruments: dict[str, Instrument]) -> None:
         self.brackets: dict[str, Bracket] = {}
         self.holdings = Holdings()
+        self.comparisons_asked = 0  # by Resync, from outside
         self._settings = settings
         self._protection = Protection(settings.tag, instruments)
         self._recovery = Recovery(settings, self._protection, self.brackets, self.holdings)
@@ -100,10 +102,25 @@ class ExecutionMachine:
             case m.ActorStarted():
                 self._entries.generations[message.symbol] = message.generation
                 return ()
+            case m.Resync():
+                self.comparisons_asked += 1
+                return self._recovery.restart(message.reason, now)
             case m.Tick():
                 return self._tick(now)
             case _:
                 assert_never(message)
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether nothing is held and nothing is under way."""
+        held = list(self.holdings.by_symbol.values())
+        return not self.brackets and all(holding.quantity == ZERO for holding in held)
+
+    def unsettled(self) -> tuple[str, ...]:
+        """Return the symbols without a confirmed stop or an end; safe to ask from outside."""
+        brackets = list(self.brackets.values())
+        found = tuple(b.symbol for b in brackets if b.phase is not Phase.PROTECTED)
+        return found if found or self._recovery.reconciled else ("the comparison with the venue",)
 
     # ------------------------------------------------------------------ answers
     def _answered(self, answer: m.OrderAnswered, now: Moment) -> Out:

@@ -55,6 +55,7 @@ class Watch:
             self._side.changed = False
             self._read_money()
             self._read_orders()
+            self._read_released()
             self._read_trades()
             self._read_protection()
             self._read_refusals()
@@ -86,6 +87,15 @@ class Watch:
         for algo in self._ledger.algo_orders[self._algos :]:
             self._check_conditional(algo)
         self._algos = len(self._ledger.algo_orders)
+
+    def _read_released(self) -> None:
+        """An entry is over without a fill only if the venue has filled nothing of it."""
+        names, self._record.just_released = self._record.just_released, []
+        for name in names:
+            order = next((o for o in self._ledger.orders if o.client_order_id == name), None)
+            outcome = self._record.released[name]
+            if order is not None and order.executed and outcome != "filled":
+                self._say(f"I5 {name} is filled, and was told to be over: {outcome}")
 
     def _check_entry(self, order: Order) -> None:
         name = order.client_order_id

@@ -32,6 +32,7 @@ class Record:
         self.released: dict[
             str, str
         ] = {}  # entries that risk was told to be over, with the outcome
+        self.just_released: list[str] = []
         self.halted_ns: int | None = None  # venue time of the newest halt
         self.lines: list[str] = []
         self._whole = whole
@@ -81,6 +82,7 @@ class Record:
             case m.EntryEnded():
                 name = client_id(self._tag, Purpose.ENTRY, message.proposal_id, 0)
                 self.released.setdefault(name, message.outcome)
+                self.just_released.append(name)
             case m.StateChanged(state=m.TradingState.HALTED):
                 self.halted_ns = message.at_ns
             case m.StateChanged():

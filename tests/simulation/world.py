@@ -169,6 +169,7 @@ class Simulation:
             BACKOFF_MIN_S=0.05,
             BACKOFF_MAX_S=2.0,
             ROOT_MAX_RESTARTS=dice.choice((3, 6)),
+            ENTRY_MAX_AGE_MS=dice.choice((700, 5_000)),
         )
 
     # ---------------------------------------- lives and deaths
