@@ -545,7 +545,7 @@ MUTANTS = (
     ),
     Mutant(
         "send an entry however old",
-        ("I4",),
+        ("I4", "L3", "L6"),
         {
             (Entries, "_refusal"): _never_too_old,
             (Entries, "recorded"): _waits_for_its_row,
