@@ -11,6 +11,8 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-h
 	--no-annotate --no-header --no-emit-index-url
 ARGS ?=
 SEEDS ?= 200
+# Test files at once; more than cores, for the process tests mostly wait.
+JOBS ?= 3
 
 .PHONY: install run test chaos lint lock
 .DELETE_ON_ERROR:
@@ -22,7 +24,7 @@ run: install
 	@exec $(PYTHON) run.py $(ARGS)
 
 test: $(TEST_READY) $(COMPILED)
-	@exec $(PYTHON) -m pytest $(ARGS)
+	@exec $(PYTHON) -m pytest -n $(JOBS) --dist loadfile --benchmark-disable $(ARGS)
 
 # The bot on one thread under faults, a run a seed, a process a core; a failing one prints the line
 # that reruns it.

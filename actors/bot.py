@@ -22,7 +22,7 @@ from actors.edges.venue_choice import ChosenVenue, reach, release
 from actors.mailbox import Mailbox
 from actors.narration import Line, narrate_prepared
 from actors.runtime import Threads
-from actors.shutdown import LastResort, stop_in_order, within
+from actors.shutdown import LastResort, settle, stop_in_order, within
 from actors.status import RejectedFrames, headline, snapshot
 from actors.steering import Steering
 from actors.supervisor import SupervisorActor
@@ -188,6 +188,7 @@ class MultiSymbolBot:
     async def cleanup(self) -> None:
         """Stop in order: control, supervisor, symbols, feed, execution, risk, persistence, venue.
 
+        Before the feed stops, what is held is compared with the venue and a missing stop is placed.
         Positions keep their stops on the venue.  What hangs is left behind after its limit.  Safe
         to call after a failed `initialize`, and while `run` is waiting: it returns.
         """
@@ -198,8 +199,6 @@ class MultiSymbolBot:
             self._watchdog.stop()
         if self._control is not None:
             await self._control.stop()
-        if self._runtime is not None:
-            self._runtime.stop()
         await asyncio.to_thread(self._stop_tree)
         for what, limit_s, step in self._closings():
             await asyncio.to_thread(within, limit_s, what, step)
@@ -333,10 +332,21 @@ class MultiSymbolBot:
 
     def _stop_tree(self) -> None:
         """Let each room finish what is queued, upstream first; a hung one is left behind."""
-        if self._supervisor is None:
-            return
-        for name in stop_in_order(self._supervisor):
-            log.warning(f"{name} did not stop in time and is left behind")
+        if self._supervisor is not None:
+            for name in stop_in_order(self._supervisor, last_look=self._last_look):
+                log.warning(f"{name} did not stop in time and is left behind")
+        if self._runtime is not None:
+            self._runtime.stop()
+
+    def _last_look(self) -> None:
+        """See to it that all that is held has a live stop, while all that could place one works."""
+        assert self._supervisor is not None
+        assert self._directory is not None
+        assert self._runtime is not None
+        if self._supervisor.children[Room.EXECUTION.value].state == "up":
+            for name in settle(self._directory, lambda: self.machines.execution):
+                log.error(f"{name}: not confirmed when stopping. Fix: look at the venue.")
+        self._runtime.stop()
 
     def _give_up(self, why: str) -> None:
         if "Fix: " not in why:

@@ -11,17 +11,29 @@ from loguru import logger
 
 from actors import kill_points
 from actors.children import ALIVE, Child
+from actors.directory import Directory
 from actors.kill_points import Seam
 from actors.supervisor import SupervisorActor
+from core import messages as m
+from core.execution.machine import ExecutionMachine
+from core.routes import Room
 
 SHUTDOWN_WITHIN_S = 45.0
 _SUPERVISOR_WITHIN_S = 2.0
+_SETTLED_WITHIN_S = 15.0
+_LOOK_EVERY_S = 0.02
 
 log = logger.bind(module="shutdown")
 
 
-def stop_in_order(supervisor: SupervisorActor, within_s: float | None = None) -> list[str]:
+def stop_in_order(
+    supervisor: SupervisorActor,
+    within_s: float | None = None,
+    last_look: Callable[[], None] = lambda: None,
+) -> list[str]:
     """Stop the supervisor, then all symbols, then the row from its end; return who did not stop.
+
+    `last_look` is called between symbols and row: nobody wishes any more, all else still works.
 
     Each step waits for what is queued to be handled, at most as long as the child's spec says, or
     `within_s` wall seconds.  The supervisor goes first, so that nobody is brought back; what nobody
@@ -33,10 +45,37 @@ def stop_in_order(supervisor: SupervisorActor, within_s: float | None = None) ->
     children = list(supervisor.children.values())
     symbols = [child for child in children if child.spec.symbol]
     row = [[child] for child in reversed(children) if not child.spec.symbol]
-    for step in (symbols, *row):
-        kill_points.passes(Seam.STOPPING, "", step[0].spec.name if step else "")
+    late += _stop_step(symbols, within_s)
+    last_look()
+    for step in row:
+        kill_points.passes(Seam.STOPPING, "", step[0].spec.name)
         late += _stop_step(step, within_s)
     return late
+
+
+def settle(
+    directory: Directory,
+    machine: Callable[[], ExecutionMachine | None],
+    within_s: float = _SETTLED_WITHIN_S,
+) -> tuple[str, ...]:
+    """Let execution compare with the venue once more, and place what is missing.
+
+    From here on it refuses entries.  Returns, after at most `within_s` wall seconds, what has still
+    neither a confirmed stop nor an end; at once if nothing is held.
+    """
+    found, pause = machine(), threading.Event()
+    if found is None or found.empty:
+        return ()
+    before = found.comparisons_asked
+    resync = m.Resync(symbol="", reason="the bot is stopping")
+    directory.send(resync, [Room.EXECUTION.value], sender="shutdown", cause=None)
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        pause.wait(_LOOK_EVERY_S)
+        found = machine()
+        if found is None or (found.comparisons_asked > before and not found.unsettled()):
+            return ()
+    return found.unsettled() if found is not None else ()
 
 
 def _stop_step(step: list[Child], within_s: float | None) -> list[str]:

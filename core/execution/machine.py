@@ -46,6 +46,7 @@ ExecutionInput = (
     | m.StateChanged
     | m.RecoveredBook
     | m.ActorStarted
+    | m.Resync
     | m.Tick
 )
 Out = tuple[object, ...]
@@ -65,6 +66,7 @@ class ExecutionMachine:
     def __init__(self, settings: ExecutionSettings, instruments: dict[str, Instrument]) -> None:
         self.brackets: dict[str, Bracket] = {}
         self.holdings = Holdings()
+        self.comparisons_asked = 0  # by Resync, from outside
         self._settings = settings
         shared = (self.brackets, self.holdings)
         self._orders_out = OrdersOut(settings.tag)
@@ -140,10 +142,25 @@ class ExecutionMachine:
             case m.ActorStarted():
                 self._entries.generations[message.symbol] = message.generation
                 return ()
+            case m.Resync():
+                self.comparisons_asked += 1
+                return self._recovery.restart(message.reason, now)
             case m.Tick():
                 return (*self._watch.tick(now), *self._recovery.tick(now))
             case _:
                 assert_never(message)
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether nothing is held and nothing is under way."""
+        held = list(self.holdings.by_symbol.values())
+        return not self.brackets and all(holding.quantity == ZERO for holding in held)
+
+    def unsettled(self) -> tuple[str, ...]:
+        """Return the symbols without a confirmed stop or an end; safe to ask from outside."""
+        brackets = list(self.brackets.values())
+        found = tuple(b.symbol for b in brackets if b.phase is not Phase.PROTECTED)
+        return found if found or self._recovery.reconciled else ("the comparison with the venue",)
 
     # ------------------------------------------------------------------ answers
     def _answered(self, answer: m.OrderAnswered, now: Moment) -> Out:

@@ -18,8 +18,9 @@ ZERO = Decimal(0)
 NAKED_NS = 7 * NS_PER_S
 NAKED_IN_PEACE_NS = 3 * NS_PER_S
 PEACE_NS = 10 * NS_PER_S
-NAKED_EVER_NS = 45 * NS_PER_S
+NAKED_EVER_NS = 30 * NS_PER_S
 HALT_SLACK_NS = 6 * NS_PER_S  # wall: approved before, sent after
+MS_PER_DAY = NS_PER_DAY // NS_PER_MS
 NOTIONAL_SLACK = Decimal("1.05")
 # Codes that only our own rounding or a filter bug can earn (I11).
 OUR_FAULT = {-1111, -1013, -4003, -4004, -4005, -4014, -4023, -4120, -4164, -1100, -1102}
@@ -43,13 +44,18 @@ class Watch:
         self._opened_by: dict[str, int] = {}  # symbol -> order id of the entry that opened it
         self._naked_ns: dict[str, int] = {}
         self._excused_ns = 0
+        self._lost_since_ns: int | None = None  # when the day's loss passed its limit, by the venue
         self.naked_max_ns = 0
+        self._day = side.exchange.now_ms // MS_PER_DAY
+        self._day_start = side.exchange.account.wallet
 
     def look(self) -> None:
         """Check what changed, and the clocks of what is naked."""
         if self._side.changed:
             self._side.changed = False
+            self._read_money()
             self._read_orders()
+            self._read_released()
             self._read_trades()
             self._read_protection()
             self._read_refusals()
@@ -82,12 +88,27 @@ class Watch:
             self._check_conditional(algo)
         self._algos = len(self._ledger.algo_orders)
 
+    def _read_released(self) -> None:
+        """An entry is over without a fill only if the venue has filled nothing of it."""
+        names, self._record.just_released = self._record.just_released, []
+        for name in names:
+            order = next((o for o in self._ledger.orders if o.client_order_id == name), None)
+            outcome = self._record.released[name]
+            if order is not None and order.executed and outcome != "filled":
+                self._say(f"I5 {name} is filled, and was told to be over: {outcome}")
+
     def _check_entry(self, order: Order) -> None:
         name = order.client_order_id
         proposal = name.split("-")[2]
         if proposal in self._entries:
             self._say(f"I1 {name} is the second entry of its proposal ({self._entries[proposal]})")
         self._entries[proposal] = name
+        outcome = self._record.released.get(name)
+        if outcome is not None:
+            self._say(f"I5 {name} exists, and was told to be over before: {outcome}")
+        lost_since_ns, now_ns = self._lost_since_ns, self._side.timeline.now_ns
+        if lost_since_ns is not None and now_ns - lost_since_ns > HALT_SLACK_NS:
+            self._say(f"I4 {name} was accepted after the day's loss passed its limit")
         halted_ns = self._record.halted_ns
         if halted_ns is not None:
             slack_ns = HALT_SLACK_NS * self._side.door.clock.speed
@@ -110,6 +131,27 @@ class Watch:
         if self._purpose(algo.client_algo_id) is None or algo.close_position:
             return
         self._say(f"I6 {algo.client_algo_id} is not a close-position order")
+
+    def _read_money(self) -> None:
+        """Note since when the day's loss is past its limit, with and without what is open."""
+        exchange = self._side.exchange
+        if exchange.now_ms // MS_PER_DAY != self._day:  # a new day has a budget of its own
+            self._day, self._lost_since_ns = exchange.now_ms // MS_PER_DAY, None
+            self._day_start = self._equity()
+        limit = self._day_start * Decimal(str(self._config.DAILY_MAX_LOSS_PCT))
+        least_lost = self._day_start - max(exchange.account.wallet, self._equity())
+        if least_lost <= limit:
+            self._lost_since_ns = None
+        elif self._lost_since_ns is None:
+            self._lost_since_ns = self._side.timeline.now_ns
+
+    def _equity(self) -> Decimal:
+        exchange = self._side.exchange
+        quotes = exchange.quotes
+        open_pnl = sum(
+            (p.amount * (quotes.mark(p.symbol) - p.entry) for p in exchange.account.held()), ZERO
+        )
+        return exchange.account.wallet + open_pnl
 
     # ---------------------------------------- trades
     def _read_trades(self) -> None:

@@ -28,6 +28,8 @@ TIMED_KINDS = (
     "storage_down",
     "clock_jump",
     "burst",  # a symbol crashes until it is quarantined
+    "filled_in_part",  # the next order of a symbol fills in two parts, or ends after the first
+    "trigger_refused",  # a stop or target fires, and the venue refuses its order
 )
 KINDS = (*REQUEST_KINDS, *WRITE_KINDS, *FRAME_KINDS, *TIMED_KINDS)
 _ENABLED = 0.3

@@ -4,6 +4,7 @@ import sqlite3
 from decimal import Decimal
 from pathlib import Path
 
+from core.clock import day_of
 from core.execution.client_id import purpose_of
 from core.execution.order_life import ENDED
 from core.messages import Purpose, TradingState
@@ -31,6 +32,9 @@ def unsettled(process: Process | None, side: VenueSide, path: Path) -> list[str]
     if risk.trading_state is not TradingState.ACTIVE and risk.state is None:
         found.append(f"L2 risk is {risk.trading_state} without a latch")
     found += [f"L2 risk: {name}: {why}" for name, why in risk.obstacles.items()]
+    day, today = risk.book.day, day_of(side.line()[0])
+    if day is not None and day.day != today:
+        found.append(f"L7 risk counts day {day.day}, the venue is at {today}")
     if risk.book.reserved:
         found.append(f"L3 reserved for nothing: {sorted(risk.book.reserved)}")
     return [*found, *_positions(process, side), *_books(side, path, process.config.CLIENT_ID_TAG)]

@@ -10,14 +10,18 @@ from actors.mailbox import Mailbox
 from actors.persistence import PersistenceActor
 from actors.supervisor import SupervisorActor
 from core import messages as m
+from core.execution import reconcile
+from core.execution.adoption import Adoption
 from core.execution.bracket import LegState, Phase
 from core.execution.entry import Entries
 from core.execution.gate import Gate
 from core.execution.holdings import Holdings
+from core.execution.order_life import OrderState
 from core.execution.orders_out import OrdersOut
 from core.execution.protection import Protection
 from core.execution.recovery import Recovery
 from core.messages import Failure, Purpose
+from core.risk import machine as risk_machine
 from core.risk.book import Book
 from core.risk.machine import RiskMachine
 from core.risk.risk_manager import RiskManager
@@ -146,14 +150,6 @@ def _forgets_open_entries(original: Callable[..., Any]) -> Callable[..., Any]:
     return begin
 
 
-def _enters_twice(original: Callable[..., Any]) -> Callable[..., Any]:
-    def refusal(self: Entries, approval: m.Approval, now: Any) -> str:
-        said = str(original(self, approval, now))
-        return "" if said in ("entered before", "the symbol is busy", "reconciling") else said
-
-    return refusal
-
-
 # ---------------------------------------- protection
 def _skips_the_stop(original: Callable[..., Any]) -> Callable[..., Any]:
     def protect(self: Protection, bracket: Any, price: Any, now: Any) -> Any:
@@ -280,6 +276,167 @@ def _restarts_one_only(original: Callable[..., Any]) -> Callable[..., Any]:
     return lambda self, position: None
 
 
+# ---------------------------------------- outcomes
+def _releases_on_unknown(original: Callable[..., Any]) -> Callable[..., Any]:
+    def failed(self: Entries, bracket: Any, failure: m.OrderFailed, now: Any) -> Any:
+        out = original(self, bracket, failure, now)
+        if failure.failure is not Failure.UNKNOWN or bracket.phase is not Phase.UNKNOWN:
+            return out
+        return (*out, _over(bracket, "unknown"))
+
+    return failed
+
+
+def _over(bracket: Any, outcome: str) -> m.EntryEnded:
+    return m.EntryEnded(
+        proposal_id=bracket.proposal_id, symbol=bracket.symbol, outcome=outcome, detail="mutant"
+    )
+
+
+def _takes_silence_for_a_refusal(original: Callable[..., Any]) -> Callable[..., Any]:
+    def failed(self: Entries, bracket: Any, failure: m.OrderFailed, now: Any) -> Any:
+        return original(self, bracket, replace(failure, failure=Failure.REFUSED), now)
+
+    return failed
+
+
+def _believes_the_first_denial(original: Callable[..., Any]) -> Callable[..., Any]:
+    def found(self: Entries, found: m.OrderFound, now: Any) -> Any:
+        bracket = self._of(found.client_id)
+        if bracket is None or found.found or bracket.phase is not Phase.UNKNOWN:
+            return original(self, found, now)
+        return self._drop(bracket, OrderState.ABSENT, "absent", "mutant", now)
+
+    return found
+
+
+def _never_too_old(original: Callable[..., Any]) -> Callable[..., Any]:
+    def refusal(self: Entries, approval: m.Approval, now: Any) -> str:
+        said = str(original(self, approval, now))
+        return "" if said == "too old" else said
+
+    return refusal
+
+
+def _waits_for_its_row(original: Callable[..., Any]) -> Callable[..., Any]:
+    def recorded(self: Entries, recorded: m.IntentRecorded, now: Any) -> Any:
+        bracket = self._of(recorded.client_id)
+        if bracket is not None and bracket.phase is Phase.RECORDING:
+            bracket.since_wall_ns = now.wall_ns
+        return original(self, recorded, now)
+
+    return recorded
+
+
+def _waits_for_ever(original: Callable[..., Any]) -> Callable[..., Any]:
+    def watch(self: Entries, bracket: Any, now: Any) -> Any:
+        return () if bracket.phase is Phase.RECORDING else original(self, bracket, now)
+
+    return watch
+
+
+# ---------------------------------------- more protection
+def _waits_for_the_whole_fill(original: Callable[..., Any]) -> Callable[..., Any]:
+    def protect(self: Protection, bracket: Any, price: Any, now: Any) -> Any:
+        entry = bracket.entry
+        partly = entry is not None and bracket.filled < entry.quantity
+        return () if partly else original(self, bracket, price, now)
+
+    return protect
+
+
+def _trusts_what_it_adopts(original: Callable[..., Any]) -> Callable[..., Any]:
+    def adopt(self: Adoption, action: Any, now: Any) -> Any:
+        out, report = original(self, action, now)
+        bracket = self._brackets[action.position.symbol]
+        for leg in bracket.legs.values():
+            leg.state = LegState.LIVE
+        bracket.enter(Phase.PROTECTED, now.wall_ns)
+        return tuple(x for x in out if not isinstance(x, m.PlaceAlgoOrder)), report
+
+    return adopt
+
+
+def _cancels_before_the_exit(original: Callable[..., Any]) -> Callable[..., Any]:
+    def flatten(self: Protection, bracket: Any, why: str, now: Any) -> Any:
+        out = original(self, bracket, why, now)
+        if not out:
+            return out
+        live = [leg for leg in bracket.legs.values() if leg.state is LegState.LIVE]
+        return (*(self._cancel(bracket, leg, now) for leg in live), *out)
+
+    return flatten
+
+
+def _ignores_the_end_of_a_leg(original: Callable[..., Any]) -> Callable[..., Any]:
+    def ended(self: Protection, bracket: Any, leg: Any, update: m.AlgoUpdate, now: Any) -> Any:
+        return original(self, bracket, leg, update, now) if update.status == "FINISHED" else ()
+
+    return ended
+
+
+def _leaves_what_is_left(original: Callable[..., Any]) -> Callable[..., Any]:
+    def clear(self: Protection, bracket: Any, now: Any) -> Any:
+        for leg in bracket.legs.values():
+            leg.state = LegState.GONE
+        return ()
+
+    return clear
+
+
+def _leaves_what_it_finds(original: Callable[..., Any]) -> Callable[..., Any]:
+    def carry_out(self: Recovery, action: Any, now: Any) -> Any:
+        return () if isinstance(action, reconcile.Remove) else original(self, action, now)
+
+    return carry_out
+
+
+def _never_compares(original: Callable[..., Any]) -> Callable[..., Any]:
+    def tick(self: Recovery, now: Any) -> Any:
+        return self._finish() if self._compared else original(self, now)
+
+    return tick
+
+
+# ---------------------------------------- more limits
+def _forgets_the_day(original: Callable[..., Any]) -> Callable[..., Any]:
+    def recover(self: RiskMachine, book: m.RecoveredBook) -> Any:
+        return original(self, replace(book, day=None, state=None))
+
+    return recover
+
+
+def _turns_the_sign(original: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self: -original(self)
+
+
+def _goes_by_the_wall(original: Callable[..., Any]) -> Callable[..., Any]:
+    def roll(self: Book, now: Any) -> Any:
+        return original(self, replace(now, venue_ns=now.wall_ns))
+
+    return roll
+
+
+def _without_caps(original: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda **given: (("formula", 20 * given["raw"]),)
+
+
+def _keeps_no_wallet(original: Callable[..., Any]) -> Callable[..., Any]:
+    def book(self: Book, told: Any, now: Any) -> None:
+        if self.wallet is None:
+            original(self, told, now)
+
+    return book
+
+
+def _keeps_no_queue(original: Any) -> Any:
+    return False
+
+
+def _starts_nobody_again(original: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, restart: ()
+
+
 MUTANTS = (
     Mutant(
         "drop fencing",
@@ -382,5 +539,100 @@ MUTANTS = (
         "restart one room alone",
         ("L2", "I2", "L1"),
         {(SupervisorActor, "_stop_after"): _restarts_one_only},
+    ),
+    Mutant(
+        "release the reservation of an unknown entry",
+        ("I5", "I4"),
+        {(Entries, "failed"): _releases_on_unknown},
+    ),
+    Mutant(
+        "take silence for a refusal",
+        ("I5", "I3"),
+        {(Entries, "failed"): _takes_silence_for_a_refusal},
+    ),
+    Mutant(
+        "believe the first denial",
+        ("I5", "I3"),
+        {(Entries, "found"): _believes_the_first_denial},
+    ),
+    Mutant(
+        "send an entry however old",
+        ("I4", "L3", "L6"),
+        {
+            (Entries, "_refusal"): _never_too_old,
+            (Entries, "recorded"): _waits_for_its_row,
+            (Entries, "watch"): _waits_for_ever,
+        },
+    ),
+    Mutant(
+        "stop after the full fill only",
+        ("I2", "I7"),
+        {(Protection, "protect"): _waits_for_the_whole_fill},
+    ),
+    Mutant(
+        "trust what is adopted",
+        ("I2", "I7"),
+        {(Adoption, "adopt"): _trusts_what_it_adopts},
+    ),
+    Mutant(
+        "cancel the stop before the exit",
+        ("I2",),
+        {(Protection, "flatten"): _cancels_before_the_exit},
+    ),
+    Mutant(
+        "swallow the end of a stop",
+        ("I2", "I7", "L5"),
+        {(Protection, "ended"): _ignores_the_end_of_a_leg},
+    ),
+    Mutant(
+        "leave orphans",
+        ("I7",),
+        {
+            (Protection, "clear"): _leaves_what_is_left,
+            (Recovery, "_carry_out"): _leaves_what_it_finds,
+        },
+    ),
+    Mutant(
+        "never compare again",
+        ("I2", "I3", "I7", "I15", "L3", "L5", "L6"),
+        {(Recovery, "tick"): _never_compares},
+    ),
+    Mutant(
+        "forget the day at a restart",
+        ("I4",),
+        {(RiskMachine, "_recover"): _forgets_the_day},
+    ),
+    Mutant(
+        "turn the sign of the day",
+        ("I4",),
+        {(Book, "day_pnl"): _turns_the_sign},
+    ),
+    Mutant(
+        "go by the wall for the day",
+        ("L7",),
+        {(Book, "roll_day"): _goes_by_the_wall},
+    ),
+    Mutant(
+        "size without caps",
+        ("I4",),
+        {(risk_machine, "caps"): _without_caps},
+    ),
+    Mutant(
+        "never look at the wallet again",
+        ("I15",),
+        {
+            (Book, "book_account"): _keeps_no_wallet,
+            (Book, "check_wallet"): _keeps_no_wallet,
+        },
+    ),
+    Mutant(
+        "lose the queue of persistence",
+        ("I3", "L6", "I8", "L3"),
+        {(PersistenceActor, "keeps_queue"): _keeps_no_queue},
+    ),
+    Mutant(
+        "start nobody again",
+        ("L1", "L2", "I2"),
+        {(SupervisorActor, "_restart"): _starts_nobody_again},
     ),
 )

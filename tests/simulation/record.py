@@ -6,7 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 from actors.mailbox import Envelope
+from config import Config
 from core import messages as m
+from core.clock import NS_PER_MS
+from core.execution.client_id import client_id
 from core.messages import Purpose
 from core.routes import Room
 from core.venue.simulated.account import Position
@@ -17,11 +20,19 @@ _HASHED_TOGETHER = 500
 class Record:
     """Takes the trace of every process of a run; `violations` are broken promises, in words."""
 
-    def __init__(self, *, whole: bool = False) -> None:
+    def __init__(self, *, whole: bool = False, config: Config | None = None) -> None:
+        found = config or Config(_env_file=None, _environ={})
+        self._tag = found.CLIENT_ID_TAG
+        # Once from the approval to the row, once from the row to the order.
+        self._age_max_ns = 2 * found.ENTRY_MAX_AGE_MS * NS_PER_MS
         self.violations: list[str] = []
         self.kinds: Counter[str] = Counter()
         self.dead_letters: Counter[str] = Counter()
         self.approved: dict[str, m.Approval] = {}  # by proposal id
+        self.released: dict[
+            str, str
+        ] = {}  # entries that risk was told to be over, with the outcome
+        self.just_released: list[str] = []
         self.halted_ns: int | None = None  # venue time of the newest halt
         self.lines: list[str] = []
         self._whole = whole
@@ -67,6 +78,11 @@ class Record:
                 self._approve(message)
             case m.PlaceOrder(purpose=Purpose.ENTRY):
                 self._check_fence(message)
+                self._check_age(message, at)
+            case m.EntryEnded():
+                name = client_id(self._tag, Purpose.ENTRY, message.proposal_id, 0)
+                self.released.setdefault(name, message.outcome)
+                self.just_released.append(name)
             case m.StateChanged(state=m.TradingState.HALTED):
                 self.halted_ns = message.at_ns
             case m.StateChanged():
@@ -108,6 +124,16 @@ class Record:
                 f"I13 {order.client_id} of generation {intent.generation} was sent after execution"
                 f" knew generation {known}"
             )
+
+    def _check_age(self, order: m.PlaceOrder, at_ns: int) -> None:
+        """An approval is carried out while it is fresh, by the clock that the bot goes by."""
+        intent = self._intents.get(order.client_id)
+        approval = self.approved.get(intent.proposal_id) if intent is not None else None
+        if approval is None:
+            return
+        age_ns = at_ns - approval.approved_at_wall_ns
+        if age_ns > self._age_max_ns:
+            self.violations.append(f"I4 {order.client_id} was approved {age_ns / 1e9:.1f} s before")
 
     def entry_leaves(
         self, name: str, data: dict[str, Any], row: tuple[str, int, str] | None

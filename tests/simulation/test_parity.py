@@ -4,18 +4,13 @@ import asyncio
 import time
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from actors.bot import MultiSymbolBot
-from actors.edges.venue_address import LOCAL_API_KEY, LOCAL_API_SECRET
-from actors.edges.venue_journal import new_world
-from actors.edges.venue_server import ServerSettings, VenueServer
-from actors.edges.venue_source import VenueSettings
 from actors.stepped import Timeline
 from core.clock import NS_PER_MS, NS_PER_S
 from core.venue.simulated.exchange import Exchange
-from tests.edges.gateway_desk import Served
 from tests.simulation.faults import Faults
+from tests.simulation.frozen_venue import FrozenVenue
 from tests.simulation.lockstep import (
     SEED,
     SYMBOLS,
@@ -28,35 +23,10 @@ from tests.simulation.lockstep import (
 )
 from tests.simulation.process import Process
 from tests.simulation.record import Record
-from tests.simulation.venue_side import BALANCE, HISTORY, START_MS, VenueSide
+from tests.simulation.venue_side import START_MS, VenueSide
 
 MINUTES = 20
 PATIENCE_S = 20.0
-
-
-class FrozenVenue(Served):
-    """The simulated venue as a server whose time is moved by hand."""
-
-    def __init__(self) -> None:
-        self.world = new_world(
-            VenueSettings(
-                symbols=SYMBOLS,
-                seed=SEED % 16,
-                balance=str(BALANCE),
-                history=HISTORY,
-                data="",
-                funding="",
-                start_ms=START_MS,
-            )
-        )
-
-    def application(self) -> Any:
-        serving = ServerSettings(speed=0.0, api_key=LOCAL_API_KEY, api_secret=LOCAL_API_SECRET)
-        self.server = VenueServer(self.world, None, serving, lambda _line: None)
-        return self.server.application()
-
-    def move_to(self, venue_ms: int) -> None:
-        self.do(self.server._advance(venue_ms))
 
 
 def on_threads(folder: Path) -> Exchange:

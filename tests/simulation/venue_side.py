@@ -16,6 +16,7 @@ from core.clock import NS_PER_MS
 from core.venue.simulated.clock import AffineClock
 from core.venue.simulated.events import MinuteClosed
 from core.venue.simulated.exchange import Exchange
+from core.venue.simulated.faults import read_fault
 from core.venue.simulated.rest import Door, Request, Response
 from core.venue.simulated.seeded import SeededPrices
 from core.venue.simulated.streams import Publisher
@@ -34,10 +35,10 @@ ORDER_PATHS = ("/fapi/v1/order", "/fapi/v1/algoOrder")
 _ORDER_DRAWS = 3  # faults strike more often where they hurt
 
 
-@lru_cache(maxsize=16)
-def market(symbols: tuple[str, ...], seed: int) -> SeededPrices:
+@lru_cache(maxsize=32)
+def market(symbols: tuple[str, ...], seed: int, start_ms: int) -> SeededPrices:
     """Return a market; it holds nothing but caches, so runs may share it."""
-    return SeededPrices(symbols, seed, START_MS, HISTORY)
+    return SeededPrices(symbols, seed, start_ms, HISTORY)
 
 
 class SimSocket:
@@ -93,12 +94,15 @@ class VenueSide:
         symbols: tuple[str, ...],
         seed: int,
         speed: float,
+        before_midnight_ms: int = 0,
     ) -> None:
         self.timeline = timeline
         self.faults = faults
         self.dice = Random(f"wire {seed}")
-        self.exchange = Exchange(market(symbols, seed % 16), balance=BALANCE, start_ms=START_MS)
-        clock = AffineClock(anchor_venue_ms=START_MS, anchor_wall_ms=START_MS, speed=speed)
+        start_ms = START_MS - before_midnight_ms
+        prices = market(symbols, seed % 16, start_ms)
+        self.exchange = Exchange(prices, balance=BALANCE, start_ms=start_ms)
+        clock = AffineClock(anchor_venue_ms=start_ms, anchor_wall_ms=START_MS, speed=speed)
         self.door = Door(self.exchange, clock, api_key=KEY, api_secret=KEY)
         self.sockets: list[SimSocket] = []
         self.changed = True
@@ -188,6 +192,24 @@ class VenueSide:
         for socket in self.sockets:
             if bool(socket.names) != user:
                 socket.held_until_ns = self.timeline.now_ns + int(seconds * 1e9)
+
+    def fill_in_part(self, symbol: str) -> None:
+        """Let the next order of a symbol fill in two parts, or end after the first."""
+        status = "" if self.dice.random() < 0.5 else "EXPIRED"
+        args = {"fraction": round(self.dice.uniform(0.1, 0.9), 3), "status": status}
+        self._arm("partial_fill", symbol, args)
+
+    def refuse_trigger(self, symbol: str) -> None:
+        """Let the order of the next stop or target that fires be refused."""
+        self._arm("algo_reject_at_trigger", symbol, {})
+
+    def _arm(self, kind: str, symbol: str, args: dict[str, Any]) -> None:
+        wish = {"kind": kind, "count": 1, "match": {"symbol": symbol}, "args": args}
+        self.exchange.orders.faults.table.arm(read_fault(wish))
+
+    def heal(self) -> None:
+        """Take back what is armed and has not struck."""
+        self.exchange.orders.faults.table.clear()
 
     # ---------------------------------------- requests
     def ask(

@@ -82,7 +82,7 @@ class Simulation:
         self.dice = Random(f"order {seed}")
         self.faults = Faults.drawn(seed, without)
         self.timeline = Timeline(START_MS * NS_PER_MS)
-        self.record = Record(whole=whole)
+        self._whole = whole
         self.process: Process | None = None
         self.processes = 0
         self.turns = 0
@@ -90,6 +90,8 @@ class Simulation:
         self._storage_down = False
         self._laziness = self.dice.choice((0.0, 0.1, 0.4, 0.7))
         self.speed = self.dice.choice((20.0, 40.0, 60.0))
+        # In every third seed the venue's day ends on the way, while the wall's has just begun.
+        self.before_midnight_ms = self.dice.choice((0, 0, 15 * 60_000))
 
     def run(self) -> Outcome:
         with tempfile.TemporaryDirectory(prefix="simulation-", dir=_FOLDER) as folder:
@@ -98,8 +100,14 @@ class Simulation:
 
     def _run(self, folder: Path) -> Outcome:
         self.config = self._config(folder)
+        self.record = Record(whole=self._whole, config=self.config)
         side = VenueSide(
-            self.timeline, self.faults, symbols=SYMBOLS, seed=self.seed, speed=self.speed
+            self.timeline,
+            self.faults,
+            symbols=SYMBOLS,
+            seed=self.seed,
+            speed=self.speed,
+            before_midnight_ms=self.before_midnight_ms,
         )
         self.side = side
         self.watch = Watch(self.config, side, self.faults, self.record)
@@ -160,6 +168,8 @@ class Simulation:
             RECONCILE_S=dice.choice((5.0, 15.0)),
             BACKOFF_MIN_S=0.05,
             BACKOFF_MAX_S=2.0,
+            ROOT_MAX_RESTARTS=dice.choice((3, 6)),
+            ENTRY_MAX_AGE_MS=dice.choice((700, 5_000)),
             # At this speed an hour passes in seconds: throttles must not end the show.
             MAX_ENTRIES_SYMBOL_1H=1_000,
             MAX_ENTRIES_DAY=10_000,
@@ -247,6 +257,8 @@ class Simulation:
             "storage_down": self._fail_storage,
             "clock_jump": self._jump,
             "burst": self._burst,
+            "filled_in_part": lambda: self.side.fill_in_part(self.faults.dice.choice(SYMBOLS)),
+            "trigger_refused": lambda: self.side.refuse_trigger(self.faults.dice.choice(SYMBOLS)),
         }
         for kind, strike in strikes.items():
             for at_ns in self.faults.moments(kind, from_ns, to_ns):
@@ -292,5 +304,6 @@ class Simulation:
         self.faults.active = False
         self.faults.hurt_ns = self.timeline.now_ns
         self._set_storage(down=False)
+        self.side.heal()
         if self.process is not None:
             self.process.directory.trips.clear()
