@@ -76,6 +76,8 @@ def narrate(message: Any) -> Iterator[Line]:
             yield "ERROR", "supervisor", f"{message.name} {message.event}: {message.detail}"
         case m.StorageFailed():
             yield "ERROR", "persistence", message.reason
+        case m.StorageHealed():
+            yield "WARNING", "persistence", "storage works again, all that was held is written"
         case _:
             return
 

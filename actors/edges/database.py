@@ -176,15 +176,14 @@ class DatabaseManager:
         same.
         """
         now = self._clock() if self._clock is not None else None
-        book: list[RecoveredBook] = []
         with suppress(_TakeBackError), self._writing() as database:
             pending = tuple(unwritten)
             for write in pending:
                 self._put(database, write)
-            book.append(read_book(database, now))
+            book = read_book(database, now)
             if pending:
                 raise _TakeBackError
-        return book[0]
+        return book
 
     def verify_audit(self) -> Verdict:
         """Check the audit chain from its first link to its last; a reader may do it as well."""
@@ -295,15 +294,10 @@ class DatabaseManager:
             now = self._now_text(database)
             for key, value in state_data.items():
                 values = (("key", str(key)), ("value", encoded(key, value)), ("timestamp", now))
-                self._write(
-                    database,
-                    Write(
-                        table="bot_state",
-                        operation=Operation.UPSERT,
-                        values=values,
-                        key=("key",),
-                    ),
+                write = Write(
+                    table="bot_state", operation=Operation.UPSERT, values=values, key=("key",)
                 )
+                self._write(database, write)
 
     # ------------------------------------------------------------ reading
     def get_bot_state(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from core.persistence.rows import (
     Write,
     bases_text,
     exact,
+    plain,
     state_key,
     state_text,
     utc_text,
@@ -61,7 +62,7 @@ def move_write(message: m.IntentMoved) -> Write:
         ("state", state.value),
         ("executed", exact(message.executed)),
         ("average_price", exact(message.average_price)),
-        ("reason", message.reason),
+        ("reason", plain(message.reason)),
         ("moved_at_ns", message.at_ns),
     ]
     if message.venue_id:
@@ -71,7 +72,7 @@ def move_write(message: m.IntentMoved) -> Write:
         for current in OrderState
         if current is not state and not may_become(current, state)
     )
-    told = [state.value, message.venue_id, *(exact(v) for v in amounts), message.reason]
+    told = [state.value, message.venue_id, *(exact(v) for v in amounts), plain(message.reason)]
     return Write(
         table="order_intent",
         operation=Operation.UPDATE,
@@ -94,7 +95,7 @@ def book_writes(fill: m.FillBooked) -> tuple[Write, ...]:
             ("symbol", fill.symbol),
             ("trade_id", fill.trade_id),
             ("order_id", fill.order_id),
-            ("client_id", fill.client_id),
+            ("client_id", plain(fill.client_id)),
             ("purpose", None if fill.purpose is None else fill.purpose.value),
             ("side", fill.side.value),
             ("quantity", exact(fill.quantity)),
@@ -153,7 +154,7 @@ def income_writes(message: m.AccountUpdate) -> tuple[Write, ...]:
     if message.balance_change == 0:
         return ()
     values: tuple[tuple[str, Value], ...] = (
-        ("kind", message.reason),
+        ("kind", plain(message.reason)),
         ("amount", exact(message.balance_change)),
         ("wallet_balance", exact(message.wallet_balance)),
         ("at_ns", message.event_ns),
@@ -170,8 +171,8 @@ def state_writes(message: m.StateChanged, epoch: int) -> tuple[Write, ...]:
     values: tuple[tuple[str, Value], ...] = (
         ("symbol", message.symbol),
         ("state", message.state.value),
-        ("reason_code", message.reason_code),
-        ("reason", message.reason),
+        ("reason_code", plain(message.reason_code)),
+        ("reason", plain(message.reason)),
         ("latched_until_day", message.latched_until_day),
         ("at_ns", message.at_ns),
         ("epoch", epoch),

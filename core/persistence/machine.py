@@ -36,6 +36,7 @@ from core.persistence.rows import (
     exact,
     finite,
     intent_values,
+    plain,
     utc_text,
 )
 
@@ -146,8 +147,8 @@ class PersistenceMachine:
             ("symbol", decision.symbol),
             ("side", str(decision.side)),
             ("approved", int(decision.approved)),
-            ("reason_code", decision.reason_code),
-            ("reason", decision.reason),
+            ("reason_code", plain(decision.reason_code)),
+            ("reason", plain(decision.reason)),
             ("checks", checks_text(decision.checks)),
             ("caps", caps_text(decision.caps)),
             ("quantity", exact(decision.quantity)),
@@ -170,12 +171,12 @@ class PersistenceMachine:
             ("symbol", signal.symbol),
             ("kline_close_ns", signal.kline_close_ns),
             ("price", repr(signal.price)),
-            ("signal", signal.signal),
+            ("signal", plain(signal.signal)),
             ("strength", finite(signal.strength)),
             ("prediction", finite(signal.prediction)),
             ("confidence", finite(signal.confidence)),
             ("technical", json.dumps({name: finite(value) for name, value in signal.technical})),
-            ("reason", signal.reason),
+            ("reason", plain(signal.reason)),
             ("epoch", self._epoch),
         )
         return Write(table="signals", operation=Operation.INSERT_NEW, values=values)
@@ -276,7 +277,7 @@ class PersistenceMachine:
             ("name", name),
             ("generation", generation),
             ("event", event),
-            ("detail", detail),
+            ("detail", plain(detail)),
             ("at_ns", at_ns),
             ("epoch", self._epoch),
         )

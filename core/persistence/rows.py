@@ -76,6 +76,16 @@ def finite(number: float | None) -> float | None:
     return number if number is not None and math.isfinite(number) else None
 
 
+def plain(text: str) -> str:
+    """Return text that every database takes: no NUL, no half of a surrogate pair.
+
+    Both can come from the venue or a strategy, and must not stop the storing of others.
+    """
+    if text.isascii() and "\x00" not in text:
+        return text
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
 def intent_values(intent: Intent) -> tuple[tuple[str, Value], ...]:
     """Return every field of a journal intent by column name; see `intent_from_row`."""
     reservation, decision = intent.reservation, intent.decision

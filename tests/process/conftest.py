@@ -32,18 +32,30 @@ def eventually(what: str, probe: Callable[[], Any], within_s: float = 60.0) -> A
 class Process:
     """A command of run.py; its output goes to a file that a failing test shows."""
 
-    def __init__(self, arguments: list[str], folder: Path, env: dict[str, str], name: str) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        folder: Path,
+        env: dict[str, str],
+        name: str,
+        wrapper: tuple[str, ...] = (),
+    ) -> None:
         self.log = folder / f"{name}.log"
         clean = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR")}
         with self.log.open("ab") as out:
             self._process = subprocess.Popen(
-                [sys.executable, str(ROOT / "run.py"), *arguments],
+                [*wrapper, sys.executable, str(ROOT / "run.py"), *arguments],
                 cwd=ROOT,
                 env=clean | env,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
             )
+
+    @property
+    def pid(self) -> int:
+        """Return its process id."""
+        return self._process.pid
 
     def text(self) -> str:
         """Return what it printed so far."""
@@ -85,9 +97,12 @@ class World:
         self.url = ""
         self._processes: list[Process] = []
 
-    def start(self, *arguments: str, name: str = "bot", **env: str) -> Process:
+    def start(
+        self, *arguments: str, name: str = "bot", wrapper: tuple[str, ...] = (), **env: str
+    ) -> Process:
         """Start a command of run.py with settings from the environment."""
-        process = Process(list(arguments), self.folder, {"STATE_DIR": str(self.state)} | env, name)
+        env = {"STATE_DIR": str(self.state)} | env
+        process = Process(list(arguments), self.folder, env, name, wrapper)
         self._processes.append(process)
         return process
 
@@ -103,11 +118,10 @@ class World:
         self.url = eventually("the venue says it is ready", address, 30)
         return venue
 
-    def start_bot(self, **env: str) -> Process:
+    def start_bot(self, wrapper: tuple[str, ...] = (), **env: str) -> Process:
         """Start a bot on that venue."""
-        return self.start(
-            "--config", "paper.yaml", "--no-dashboard", VENUE="embedded", VENUE_URL=self.url, **env
-        )
+        env = {"VENUE": "embedded", "VENUE_URL": self.url} | env
+        return self.start("--config", "paper.yaml", "--no-dashboard", wrapper=wrapper, **env)
 
     def get(self, path: str) -> Any:
         """GET a path of the venue."""
