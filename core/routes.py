@@ -101,6 +101,7 @@ GATEWAY_ROUTES: dict[type[Any], tuple[Room, ...]] = {
     m.FrameRejected: _FEED,
     m.StreamUp: _FEED,
     m.StreamDown: _FEED,
+    m.VenueHealth: _RISK,
     m.KlineHistory: _SYMBOL,
     m.OrderAnswered: _EXECUTION,
     m.OrderFailed: _EXECUTION,
@@ -136,6 +137,7 @@ _MARKET = (
     m.FetchHistory,
     m.Resync,
     m.Tick,
+    m.VenueHealth,
 )
 _TELEMETRY = (m.SignalComputed, m.FrameRejected, m.ActorEvent)
 
@@ -150,7 +152,7 @@ LANES: dict[type[Any], Lane] = {
 def conflation_key(message: object) -> tuple[type[Any], str] | None:
     """Return the key under which only the newest message is kept, or None if each one counts.
 
-    Forming klines, mark prices and ticks conflate; closed klines and money never do.
+    Forming klines, mark prices, ticks and health conflate; closed klines and money never do.
     """
     match message:
         case m.KlineFrame(closed=False, symbol=symbol):
@@ -159,6 +161,8 @@ def conflation_key(message: object) -> tuple[type[Any], str] | None:
             return m.MarkPrice, symbol
         case m.Tick():
             return m.Tick, ""
+        case m.VenueHealth():
+            return m.VenueHealth, ""
         case _:
             return None
 

@@ -32,6 +32,7 @@ from actors.edges.streams import (
 from actors.edges.system_clock import SystemClock
 from actors.edges.venue_address import LOCAL_API_KEY, LOCAL_API_SECRET
 from actors.edges.venue_clock import VenueClock
+from actors.edges.venue_health import HealthKeeper
 from config import Config
 from core import messages as m
 from core.feed.frames import parse_market, parse_user, rejected
@@ -87,6 +88,7 @@ class VenueLink:
         self, *, config: Config, clock: SystemClock, news: Callable[[Any], None], ends: Ends
     ) -> None:
         self._config = config
+        self._clock = clock
         self._news = news
         self._ends = ends
         self._names = OrderNames()
@@ -135,8 +137,15 @@ class VenueLink:
         await self._market.connect()
 
     def keepers(self) -> tuple[Callable[[], Any], ...]:
-        """Return what must run from then on: the streams and the clock."""
-        return (self._user.run, self._market.run, self._venue_clock.keep)
+        """Return what must run from then on: streams, clock, and what is told regularly."""
+        health = HealthKeeper(
+            clock=self._venue_clock,
+            market=self._market,
+            governor=self._governor,
+            news=self._news,
+            wall_ns=self._clock.wall_ns,
+        )
+        return (self._user.run, self._market.run, self._venue_clock.keep, health.keep)
 
     async def prepare(self, symbols: tuple[str, ...]) -> Prepared:
         """Do what `actors/edges/preparation.py` says."""

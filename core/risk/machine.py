@@ -37,6 +37,8 @@ RiskInput = (
     | m.CorrelatedFailure
     | m.CorrelatedFailureCleared
     | m.Tick
+    | m.VenueHealth
+    | m.InstrumentChanged
 )
 RiskOutput = m.Decision | m.Approval | m.ExitApproval | m.StateChanged | m.DayLedger
 
@@ -98,13 +100,12 @@ class RiskMachine:
                 return self._review_exit(message)
             case m.MarkPrice():
                 self.book.marks[message.symbol] = message
-                return ()
             case m.PositionChanged():
                 self.book.place(message, now)
-                return ()
             case m.EntryEnded():
                 self.book.reserved.pop(message.proposal_id, None)
-                return ()
+            case m.VenueHealth() | m.InstrumentChanged():
+                pass
             case m.FillBooked() | m.AccountUpdate() | m.AccountSnapshot():
                 return self._money(message, now)
             case m.Tick():
@@ -117,7 +118,7 @@ class RiskMachine:
                 return self._breaker.clear_reduce(message.reason, now)
             case _:
                 self._note(message)
-                return ()
+        return ()
 
     def _note(
         self,
