@@ -102,6 +102,8 @@ GATEWAY_ROUTES: dict[type[Any], tuple[Room, ...]] = {
     m.StreamUp: _FEED,
     m.StreamDown: _FEED,
     m.VenueHealth: _RISK,
+    m.AccountSnapshot: _BOOKS,
+    m.InstrumentChanged: (Room.SYMBOL, Room.RISK, Room.EXECUTION),
     m.KlineHistory: _SYMBOL,
     m.OrderAnswered: _EXECUTION,
     m.OrderFailed: _EXECUTION,

@@ -27,7 +27,7 @@ from core.messages import Failure, Purpose
 
 _PATIENCE_S_PER_SYMBOL: Final = 1.0
 # What the next one of its kind makes worthless; it is not held for rooms that are not up yet.
-_PASSING: Final = (m.KlineFrame, m.MarkPrice, m.VenueHealth)
+_PASSING: Final = (m.KlineFrame, m.MarkPrice, m.VenueHealth, m.AccountSnapshot)
 
 T = TypeVar("T")
 

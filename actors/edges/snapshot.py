@@ -10,6 +10,7 @@ from collections import OrderedDict
 from decimal import Decimal
 from typing import Any
 
+from actors.edges.account import Income, Worth, account_of, fee_assets
 from actors.edges.binance_client import VenueClient, problem
 from actors.edges.gateway_requests import Requests
 from actors.edges.governor import QuietError
@@ -56,7 +57,10 @@ class Snapshots:
         requests: Requests,
         retrying: Retrying,
         names: OrderNames,
+        worth: Worth,
     ) -> None:
+        self._worth = worth
+        self._income = Income(clock=clock, client=client, retrying=retrying, worth=worth)
         self._clock = clock
         self._client = client
         self._requests = requests
@@ -100,7 +104,7 @@ class Snapshots:
         read, client = self._retrying.read, self._client
         after = dict(wanted.trades_after)
         async with asyncio.TaskGroup() as group:
-            account = group.create_task(read(lambda: client.futures_account(version=3)))
+            account = group.create_task(self._account(asked_at_ns))
             orders = group.create_task(read(client.futures_get_open_orders))
             algos = group.create_task(read(client.futures_get_open_algo_orders))
             trades = [
@@ -113,7 +117,7 @@ class Snapshots:
             ]
         return m.VenueSnapshot(
             reason=wanted.reason,
-            account=_account(account.result(), asked_at_ns),
+            account=account.result(),
             positions=positions,
             orders=(*map(_order, orders.result()), *map(_algo_order, algos.result())),
             trades=tuple(
@@ -125,6 +129,11 @@ class Snapshots:
             found=tuple(task.result() for task in found),
             taken_at_wall_ns=taken_at_wall_ns,
         )
+
+    async def _account(self, asked_at_ns: int) -> m.AccountSnapshot:
+        row = await self._retrying.read(lambda: self._client.futures_account(version=3))
+        await self._worth.refresh(*fee_assets(row))
+        return account_of(row, asked_at_ns, await self._income.today())
 
     # ---------------------------------------- trades
     async def _trades(self, symbol: str, after: int) -> list[m.VenueTrade]:
@@ -178,7 +187,12 @@ class Snapshots:
             side=Side(row["side"]),
             quantity=Decimal(row["qty"]),
             price=Decimal(row["price"]),
-            commission=Decimal(row["commission"]),
+            commission=self._worth.commission(
+                Decimal(row["commission"]),
+                str(row.get("commissionAsset", "")),
+                symbol,
+                Decimal(row["qty"]) * Decimal(row["price"]),
+            ),
             realized_pnl=Decimal(row["realizedPnl"]),
             at_ns=int(row["time"]) * NS_PER_MS,
         )
@@ -187,16 +201,6 @@ class Snapshots:
 def _held(positions: tuple[m.VenuePosition, ...]) -> dict[str, tuple[Decimal, Decimal]]:
     """Return what is held and since what price; marks move all the time and do not count."""
     return {p.symbol: (p.quantity, p.entry_price) for p in positions}
-
-
-def _account(row: dict[str, Any], at_ns: int) -> m.AccountSnapshot:
-    return m.AccountSnapshot(
-        wallet_balance=Decimal(row["totalWalletBalance"]),
-        available_balance=Decimal(row["availableBalance"]),
-        unrealized_pnl=Decimal(row["totalUnrealizedProfit"]),
-        margin=Decimal(row["totalInitialMargin"]),
-        at_ns=at_ns,
-    )
 
 
 def _position(row: dict[str, Any]) -> m.VenuePosition:

@@ -38,6 +38,7 @@ ExecutionInput = (
     | m.RecoveredBook
     | m.ActorStarted
     | m.Tick
+    | m.InstrumentChanged
 )
 Out = tuple[object, ...]
 
@@ -59,6 +60,7 @@ class ExecutionMachine:
         self.brackets: dict[str, Bracket] = {}
         self.holdings = Holdings()
         self._settings = settings
+        self._instruments = instruments  # shared with what builds successors
         self._protection = Protection(settings.tag, instruments)
         self._recovery = Recovery(settings, self._protection, self.brackets, self.holdings)
         self._entries = Entries(
@@ -99,6 +101,10 @@ class ExecutionMachine:
                 return self._recovery.begin(message, now)
             case m.ActorStarted():
                 self._entries.generations[message.symbol] = message.generation
+                return ()
+            case m.InstrumentChanged():
+                if message.instrument is not None:  # what is held of it is still to be protected
+                    self._instruments[message.symbol] = message.instrument
                 return ()
             case m.Tick():
                 return self._tick(now)
