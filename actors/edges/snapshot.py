@@ -17,11 +17,12 @@ from actors.edges.governor import QuietError
 from actors.edges.retrying import Retrying
 from actors.edges.system_clock import SystemClock
 from core import messages as m
-from core.clock import NS_PER_MS
+from core.clock import NS_PER_DAY, NS_PER_MS
 from core.execution.classify import Action
 from core.messages import Side
 
 _TRADES_PAGE = 1000
+_DAYS_HELD = 7  # the longest window the venue answers for
 _PAGES_MAX = 200
 _ORDERS_PAGE = 1000
 _ONE_BY_ONE_MAX = 3  # from so many unknown orders on, one list of orders is cheaper
@@ -102,13 +103,13 @@ class Snapshots:
         taken_at_wall_ns = self._clock.wall_ns()
         asked_at_ns = self._clock.now().venue_ns
         read, client = self._retrying.read, self._client
-        after = dict(wanted.trades_after)
+        after, held = dict(wanted.trades_after), {p.symbol for p in positions}
         async with asyncio.TaskGroup() as group:
             account = group.create_task(self._account(asked_at_ns))
             orders = group.create_task(read(client.futures_get_open_orders))
             algos = group.create_task(read(client.futures_get_open_algo_orders))
             trades = [
-                group.create_task(self._trades(symbol, after.get(symbol, 0)))
+                group.create_task(self._trades(symbol, after.get(symbol, 0), asked_at_ns, held))
                 for symbol in wanted.symbols
             ]
             found = [
@@ -136,19 +137,30 @@ class Snapshots:
         return account_of(row, asked_at_ns, await self._income.today())
 
     # ---------------------------------------- trades
-    async def _trades(self, symbol: str, after: int) -> list[m.VenueTrade]:
+    async def _trades(
+        self, symbol: str, after: int, now_ns: int, held: set[str]
+    ) -> list[m.VenueTrade]:
+        """Return the trades after a known one; without one those of the last day.
+
+        The venue keeps three months, which a first start would otherwise page through before it
+        could protect anything.  Where a position is open without a known trade (the database is
+        new), the longest window is read, so that its trades can show whose it is.
+        """
+        days = _DAYS_HELD if symbol in held else 1
+        start: dict[str, int] = {"fromId": after + 1}
+        if not after:
+            start = {"startTime": (now_ns - days * NS_PER_DAY) // NS_PER_MS}
         rows: list[dict[str, Any]] = []
-        following = after + 1
         for _ in range(_PAGES_MAX):
             page = await self._retrying.read(
-                lambda start=following: self._client.futures_account_trades(
-                    symbol=symbol, fromId=start, limit=_TRADES_PAGE
+                lambda start=start: self._client.futures_account_trades(
+                    symbol=symbol, limit=_TRADES_PAGE, **start
                 )
             )
             rows += page
             if len(page) < _TRADES_PAGE:
                 break
-            following = int(page[-1]["id"]) + 1
+            start = {"fromId": int(page[-1]["id"]) + 1}
         await self._name(symbol, sorted({int(row["orderId"]) for row in rows}))
         return [self._trade(symbol, row) for row in rows if int(row["id"]) > after]
 
