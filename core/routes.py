@@ -108,9 +108,10 @@ GATEWAY_ROUTES: dict[type[Any], tuple[Room, ...]] = {
     m.FrameRejected: _FEED,
     m.StreamUp: _FEED,
     m.StreamDown: _FEED,
+    m.AccountSnapshot: _BOOKS,
     m.KlineHistory: (Room.SYMBOL, Room.RISK),
     m.VenueHealth: _RISK,
-    m.InstrumentChanged: _RISK,
+    m.InstrumentChanged: (Room.SYMBOL, Room.RISK, Room.EXECUTION),
     m.OrderAnswered: _EXECUTION,
     m.OrderFailed: (Room.EXECUTION, Room.RISK),
     m.AlgoGone: _EXECUTION,
@@ -135,7 +136,6 @@ _CONTROL = (
     m.Pause,
     m.Resume,
     m.StateRecorded,
-    m.VenueHealth,
     m.CrashNow,
     m.RecoveredBook,
     m.StorageFailed,
@@ -151,6 +151,7 @@ _MARKET = (
     m.FetchHistory,
     m.Resync,
     m.Tick,
+    m.VenueHealth,
 )
 _TELEMETRY = (m.SignalComputed, m.FrameRejected, m.ActorEvent)
 
@@ -165,7 +166,7 @@ LANES: dict[type[Any], Lane] = {
 def conflation_key(message: object) -> tuple[type[Any], str] | None:
     """Return the key under which only the newest message is kept, or None if each one counts.
 
-    Forming klines, mark prices and ticks conflate; closed klines and money never do.
+    Forming klines, mark prices, ticks and health conflate; closed klines and money never do.
     """
     match message:
         case m.KlineFrame(closed=False, symbol=symbol):
@@ -174,6 +175,8 @@ def conflation_key(message: object) -> tuple[type[Any], str] | None:
             return m.MarkPrice, symbol
         case m.Tick():
             return m.Tick, ""
+        case m.VenueHealth():
+            return m.VenueHealth, ""
         case _:
             return None
 

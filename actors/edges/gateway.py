@@ -29,6 +29,8 @@ from core.messages import Failure, Purpose
 from core.routes import Room
 
 _PATIENCE_S_PER_SYMBOL: Final = 1.0
+# What the next one of its kind makes worthless; it is not held for rooms that are not up yet.
+_PASSING: Final = (m.KlineFrame, m.MarkPrice, m.VenueHealth, m.AccountSnapshot)
 
 T = TypeVar("T")
 
@@ -196,7 +198,7 @@ class Gateway:
     def _news(self, message: Any) -> None:
         if self._held is None:
             self._post(message, cause=None)
-        elif not isinstance(message, m.KlineFrame | m.MarkPrice):
+        elif not isinstance(message, _PASSING):
             self._held.append(message)
 
     def _release(self) -> None:

@@ -5,12 +5,13 @@ with open positions passes as long as the settings are the same.
 """
 
 import asyncio
-from decimal import Decimal
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, NamedTuple, NoReturn
 
 from actors.edges.binance_client import VenueClient, problem
 from actors.edges.governor import QuietError
+from actors.edges.listing import Listing
 from actors.edges.retrying import Retrying
 from config import Config
 from core.errors import ConfigurationError, SelfCheckError, TradingError, UnavailableError
@@ -29,12 +30,18 @@ class Prepared(NamedTuple):
 
 
 async def prepare(
-    client: VenueClient, retrying: Retrying, config: Config, symbols: tuple[str, ...]
+    client: VenueClient,
+    retrying: Retrying,
+    config: Config,
+    listing: Listing,
+    symbols: tuple[str, ...],
 ) -> Prepared:
     """Check and set up everything; raises the errors of `Gateway.prepare`."""
     try:
-        rows = (await retrying.read(client.futures_exchange_info))["symbols"]
-        instruments = _instruments({row.get("symbol"): row for row in rows}, symbols, config)
+        instruments = _instruments(await listing.rows(), symbols, config, listing)
+        brackets = await listing.brackets(symbols)
+        instruments = {s: replace(i, brackets=brackets[s]) for s, i in instruments.items()}
+        listing.take(instruments)
         mode = await retrying.read(client.futures_get_position_mode)
         _require_one_way(mode)
         gate = asyncio.Semaphore(_AT_ONCE)
@@ -62,7 +69,7 @@ def _require_one_way(mode: dict[str, Any]) -> None:
 
 
 def _instruments(
-    rows: dict[str, dict[str, Any]], symbols: tuple[str, ...], config: Config
+    rows: dict[str, dict[str, Any]], symbols: tuple[str, ...], config: Config, listing: Listing
 ) -> dict[str, Instrument]:
     found: dict[str, Instrument] = {}
     for symbol in symbols:
@@ -72,8 +79,7 @@ def _instruments(
             raise ConfigurationError(
                 f"SYMBOLS has {symbol}, which the {config.VENUE} venue does not list. Fix: {hint}."
             )
-        fallback = Decimal(str(config.for_symbol(symbol).MIN_ORDER_USD_FALLBACK))
-        instrument = Instrument.from_exchange_info(rows[symbol], min_notional_fallback=fallback)
+        instrument = listing.instrument(symbol, rows[symbol])
         if instrument.status != "TRADING":
             raise ConfigurationError(
                 f"SYMBOLS has {symbol}, whose status is {instrument.status or 'unknown'},"

@@ -10,17 +10,19 @@ from collections import OrderedDict
 from decimal import Decimal
 from typing import Any
 
+from actors.edges.account import Income, Worth, account_of, fee_assets
 from actors.edges.binance_client import VenueClient, problem
 from actors.edges.gateway_requests import Requests
 from actors.edges.governor import QuietError
 from actors.edges.retrying import Retrying
 from actors.edges.system_clock import SystemClock
 from core import messages as m
-from core.clock import NS_PER_MS
+from core.clock import NS_PER_DAY, NS_PER_MS
 from core.execution.classify import Action
 from core.messages import Side
 
 _TRADES_PAGE = 1000
+_DAYS_HELD = 7  # the longest window the venue answers for
 _PAGES_MAX = 200
 _ORDERS_PAGE = 1000
 _ONE_BY_ONE_MAX = 3  # from so many unknown orders on, one list of orders is cheaper
@@ -56,7 +58,10 @@ class Snapshots:
         requests: Requests,
         retrying: Retrying,
         names: OrderNames,
+        worth: Worth,
     ) -> None:
+        self._worth = worth
+        self._income = Income(clock=clock, client=client, retrying=retrying, worth=worth)
         self._clock = clock
         self._client = client
         self._requests = requests
@@ -98,13 +103,13 @@ class Snapshots:
         taken_at_wall_ns = self._clock.wall_ns()
         asked_at_ns = self._clock.now().venue_ns
         read, client = self._retrying.read, self._client
-        after = dict(wanted.trades_after)
+        after, held = dict(wanted.trades_after), {p.symbol for p in positions}
         async with asyncio.TaskGroup() as group:
-            account = group.create_task(read(lambda: client.futures_account(version=3)))
+            account = group.create_task(self._account(asked_at_ns))
             orders = group.create_task(read(client.futures_get_open_orders))
             algos = group.create_task(read(client.futures_get_open_algo_orders))
             trades = [
-                group.create_task(self._trades(symbol, after.get(symbol, 0)))
+                group.create_task(self._trades(symbol, after.get(symbol, 0), asked_at_ns, held))
                 for symbol in wanted.symbols
             ]
             found = [
@@ -113,7 +118,7 @@ class Snapshots:
             ]
         return m.VenueSnapshot(
             reason=wanted.reason,
-            account=_account(account.result(), asked_at_ns),
+            account=account.result(),
             positions=positions,
             orders=(*map(_order, orders.result()), *map(_algo_order, algos.result())),
             trades=tuple(
@@ -126,20 +131,36 @@ class Snapshots:
             taken_at_wall_ns=taken_at_wall_ns,
         )
 
+    async def _account(self, asked_at_ns: int) -> m.AccountSnapshot:
+        row = await self._retrying.read(lambda: self._client.futures_account(version=3))
+        await self._worth.refresh(*fee_assets(row))
+        return account_of(row, asked_at_ns, await self._income.today())
+
     # ---------------------------------------- trades
-    async def _trades(self, symbol: str, after: int) -> list[m.VenueTrade]:
+    async def _trades(
+        self, symbol: str, after: int, now_ns: int, held: set[str]
+    ) -> list[m.VenueTrade]:
+        """Return the trades after a known one; without one those of the last day.
+
+        The venue keeps three months, which a first start would otherwise page through before it
+        could protect anything.  Where a position is open without a known trade (the database is
+        new), the longest window is read, so that its trades can show whose it is.
+        """
+        days = _DAYS_HELD if symbol in held else 1
+        start: dict[str, int] = {"fromId": after + 1}
+        if not after:
+            start = {"startTime": (now_ns - days * NS_PER_DAY) // NS_PER_MS}
         rows: list[dict[str, Any]] = []
-        following = after + 1
         for _ in range(_PAGES_MAX):
             page = await self._retrying.read(
-                lambda start=following: self._client.futures_account_trades(
-                    symbol=symbol, fromId=start, limit=_TRADES_PAGE
+                lambda start=start: self._client.futures_account_trades(
+                    symbol=symbol, limit=_TRADES_PAGE, **start
                 )
             )
             rows += page
             if len(page) < _TRADES_PAGE:
                 break
-            following = int(page[-1]["id"]) + 1
+            start = {"fromId": int(page[-1]["id"]) + 1}
         await self._name(symbol, sorted({int(row["orderId"]) for row in rows}))
         return [self._trade(symbol, row) for row in rows if int(row["id"]) > after]
 
@@ -178,7 +199,12 @@ class Snapshots:
             side=Side(row["side"]),
             quantity=Decimal(row["qty"]),
             price=Decimal(row["price"]),
-            commission=Decimal(row["commission"]),
+            commission=self._worth.commission(
+                Decimal(row["commission"]),
+                str(row.get("commissionAsset", "")),
+                symbol,
+                Decimal(row["qty"]) * Decimal(row["price"]),
+            ),
             realized_pnl=Decimal(row["realizedPnl"]),
             at_ns=int(row["time"]) * NS_PER_MS,
         )
@@ -187,16 +213,6 @@ class Snapshots:
 def _held(positions: tuple[m.VenuePosition, ...]) -> dict[str, tuple[Decimal, Decimal]]:
     """Return what is held and since what price; marks move all the time and do not count."""
     return {p.symbol: (p.quantity, p.entry_price) for p in positions}
-
-
-def _account(row: dict[str, Any], at_ns: int) -> m.AccountSnapshot:
-    return m.AccountSnapshot(
-        wallet_balance=Decimal(row["totalWalletBalance"]),
-        available_balance=Decimal(row["availableBalance"]),
-        unrealized_pnl=Decimal(row["totalUnrealizedProfit"]),
-        margin=Decimal(row["totalInitialMargin"]),
-        at_ns=at_ns,
-    )
 
 
 def _position(row: dict[str, Any]) -> m.VenuePosition:

@@ -1,8 +1,10 @@
 """Keeps the clock on the venue's time: by anchor and speed on the embedded venue, else by offset.
 
-The offset is half way through the quickest of a few `GET time`; its error is at most half of that
-request's duration.  python-binance stamps requests with the wall plus `timestamp_offset`, which is
-kept in step here (0 on the embedded venue: that one accepts wall stamps at any speed).
+The offset is the median of a few `GET time`, each taken half way through its request; its error is
+at most half of the longest of them, and grows with the drift of quartz and with every step of the
+wall clock, which a clock that nobody can set gives away.  python-binance stamps requests with the
+wall plus `timestamp_offset`, which is kept in step here (0 on the embedded venue: that one accepts
+wall stamps at any speed).
 """
 
 import asyncio
@@ -16,9 +18,13 @@ from actors.edges.binance_client import VenueClient
 from actors.edges.system_clock import JUMP_NS, SystemClock
 from core.clock import NS_PER_MS
 
-_SAMPLES = 3
-_PERIOD_S = 10.0
+_SAMPLES = 5
+_PERIOD_S = 60.0
+_PERIOD_EMBEDDED_S = 10.0  # somebody may change its speed
 _REREAD_S = 1.0
+_DRIFT = 100e-6  # of the time since the measurement: poor quartz
+_UNKNOWN_MS = 86_400_000
+_STEP_NS = 200 * NS_PER_MS  # a wall clock that moved this far is measured again at once
 
 
 class VenueClock:
@@ -34,9 +40,16 @@ class VenueClock:
         self._clients = clients
         self._embedded = embedded
         self._wanted = asyncio.Event()
+        self._uncertainty_ns: int | None = None  # None: never measured
+        self._measured_at = (clock.wall_ns(), clock.monotonic_ns())
 
     async def measure(self) -> None:
         """Measure once; raises what the request raises."""
+        self._uncertainty_ns = await self._measure()
+        self._measured_at = (self._clock.wall_ns(), self._clock.monotonic_ns())
+
+    async def _measure(self) -> int:
+        """Move the anchor; return how far it may be off, nanoseconds."""
         if self._embedded:
             health = await self.health()
             self._clock.anchor(
@@ -44,12 +57,25 @@ class VenueClock:
                 wall_ns=health["anchor"]["wall_ms"] * NS_PER_MS,
                 speed=health["speed"],
             )
-            return
+            return NS_PER_MS  # both of its times are cut to milliseconds
         samples = [await self._sample() for _ in range(_SAMPLES)]
-        _, wall_ns, venue_ns = min(samples)
+        samples.sort(key=lambda sample: sample[2] - sample[1])
+        _, wall_ns, venue_ns = samples[_SAMPLES // 2]
         self._clock.anchor(venue_ns=venue_ns, wall_ns=wall_ns)
         for client in self._clients:
             client.timestamp_offset = (venue_ns - wall_ns) // NS_PER_MS
+        return max(took_ns for took_ns, _, _ in samples) // 2
+
+    def error_ms(self) -> int:
+        """Return how far our reckoning of the venue's time may be off, wall milliseconds."""
+        if self._uncertainty_ns is None:
+            return _UNKNOWN_MS
+        wall_ns, mono_ns = self._measured_at
+        passed_ns = self._clock.monotonic_ns() - mono_ns
+        stepped_ns = abs(self._clock.wall_ns() - wall_ns - passed_ns)
+        if stepped_ns > _STEP_NS:
+            self._wanted.set()
+        return int(self._uncertainty_ns + stepped_ns + passed_ns * _DRIFT) // NS_PER_MS
 
     async def health(self) -> dict[str, Any]:
         """Return `/sim/health` of the embedded venue."""
@@ -71,8 +97,9 @@ class VenueClock:
         """Measure again every few seconds, and at once after a jump, until cancelled."""
         while True:
             self._wanted.clear()
+            period_s = _PERIOD_EMBEDDED_S if self._embedded else _PERIOD_S
             with suppress(TimeoutError):
-                async with asyncio.timeout(_PERIOD_S):
+                async with asyncio.timeout(period_s):
                     await self._wanted.wait()
             with suppress(Exception):  # that the venue is away is told by the streams
                 await self.measure()

@@ -5,9 +5,11 @@ stream first (what happens from then on is heard), market streams last.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
+from actors.edges.account import AccountKeeper, Worth
 from actors.edges.binance_client import (
     ENTRY_RECV_WINDOW_MS,
     RECV_WINDOW_MS,
@@ -18,6 +20,7 @@ from actors.edges.binance_client import (
 )
 from actors.edges.gateway_requests import Requests
 from actors.edges.governor import Governor, governor_of
+from actors.edges.listing import Listing
 from actors.edges.preparation import Prepared, prepare
 from actors.edges.retrying import Retrying
 from actors.edges.snapshot import OrderNames, Snapshots
@@ -32,9 +35,14 @@ from actors.edges.streams import (
 from actors.edges.system_clock import SystemClock
 from actors.edges.venue_address import LOCAL_API_KEY, LOCAL_API_SECRET
 from actors.edges.venue_clock import VenueClock
+from actors.edges.venue_health import HealthKeeper
 from config import Config
 from core import messages as m
+from core.execution.classify import Action
 from core.feed.frames import parse_market, parse_user, rejected
+
+# Refusals that may mean that a symbol is listed with other rules than we know.
+_DOUBTS = (Action.REFRESH_FILTERS.value, Action.CLOSE_SYMBOL.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +95,7 @@ class VenueLink:
         self, *, config: Config, clock: SystemClock, news: Callable[[Any], None], ends: Ends
     ) -> None:
         self._config = config
+        self._clock = clock
         self._news = news
         self._ends = ends
         self._names = OrderNames()
@@ -102,12 +111,21 @@ class VenueLink:
             entries=self._entries,
             retrying=self._retrying,
         )
+        self._worth = Worth(self._client, self._retrying, Decimal(str(config.TAKER_FEE)))
         self._snapshots = Snapshots(
             clock=clock,
             client=self._client,
             requests=self._requests,
             retrying=self._retrying,
             names=self._names,
+            worth=self._worth,
+        )
+        self._listing = Listing(
+            config=config,
+            client=self._client,
+            retrying=self._retrying,
+            governor=self._governor,
+            news=news,
         )
         self._listen_key = ListenKey(self._client)
         attempts = Attempts()
@@ -135,12 +153,31 @@ class VenueLink:
         await self._market.connect()
 
     def keepers(self) -> tuple[Callable[[], Any], ...]:
-        """Return what must run from then on: the streams and the clock."""
-        return (self._user.run, self._market.run, self._venue_clock.keep)
+        """Return what must run from then on: streams, clock, and what is told regularly."""
+        health = HealthKeeper(
+            clock=self._venue_clock,
+            market=self._market,
+            governor=self._governor,
+            news=self._news,
+            wall_ns=self._clock.wall_ns,
+        )
+        account = AccountKeeper(
+            clock=self._clock,
+            client=self._client,
+            retrying=self._retrying,
+            governor=self._governor,
+            worth=self._worth,
+            news=self._news,
+        )
+        streams = (self._user.run, self._market.run)
+        return (*streams, self._venue_clock.keep, health.keep, account.keep, self._listing.keep)
 
     async def prepare(self, symbols: tuple[str, ...]) -> Prepared:
         """Do what `actors/edges/preparation.py` says."""
-        return await prepare(self._client, self._retrying, self._config, symbols)
+        prepared = await prepare(self._client, self._retrying, self._config, self._listing, symbols)
+        quotes = dict.fromkeys(i.quote_asset for i in prepared.instruments.values())
+        self._worth.quotes = tuple(quotes) or self._worth.quotes
+        return prepared
 
     async def health(self) -> dict[str, Any]:
         """Return `/sim/health` of the embedded venue."""
@@ -156,6 +193,12 @@ class VenueLink:
     # ---------------------------------------- requests
     async def answer(self, message: Any) -> Any:
         """Do what a command asks for and return the message that answers it."""
+        answer = await self._answer(message)
+        if isinstance(answer, m.OrderFailed) and answer.action in _DOUBTS:
+            self._listing.doubt()
+        return answer
+
+    async def _answer(self, message: Any) -> Any:
         match message:
             case m.PlaceOrder():
                 answer = await self._requests.place(message)
@@ -199,6 +242,10 @@ class VenueLink:
         message = parse_user(frame)
         if isinstance(message, m.OrderUpdate):
             self._names.learn(message.symbol, message.order_id, message.client_id)
+            notional = message.last_quantity * message.last_price
+            asset = str(frame["o"].get("N") or "")
+            fee = self._worth.commission(message.commission, asset, message.symbol, notional)
+            message = replace(message, commission=fee)
         if message is not None:
             self._news(message)
 

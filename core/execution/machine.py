@@ -48,6 +48,7 @@ ExecutionInput = (
     | m.ActorStarted
     | m.Resync
     | m.Tick
+    | m.InstrumentChanged
 )
 Out = tuple[object, ...]
 
@@ -71,6 +72,7 @@ class ExecutionMachine:
         shared = (self.brackets, self.holdings)
         self._orders_out = OrdersOut(settings.tag)
         self._gate = Gate(settings, instruments)
+        self._instruments = instruments  # shared with what builds successors
         self._protection = Protection(settings.tag, instruments)
         self._software_stop = SoftwareStop(settings, self._protection, self.brackets)
         self._orphans = Orphans(settings.tag, *shared)
@@ -145,6 +147,10 @@ class ExecutionMachine:
             case m.Resync():
                 self.comparisons_asked += 1
                 return self._recovery.restart(message.reason, now)
+            case m.InstrumentChanged():
+                if message.instrument is not None:  # what is held of it is still to be protected
+                    self._instruments[message.symbol] = message.instrument
+                return ()
             case m.Tick():
                 return (*self._watch.tick(now), *self._recovery.tick(now))
             case _:

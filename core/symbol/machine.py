@@ -9,7 +9,7 @@ from core.symbol.candles import Appended, CandleBuffer
 from core.symbol.strategy import Assessment, Strategy
 from core.venue.instrument import Instrument
 
-SymbolInput = m.ClosedKline | m.KlineHistory | m.Resync | m.CrashNow
+SymbolInput = m.ClosedKline | m.KlineHistory | m.Resync | m.CrashNow | m.InstrumentChanged
 SymbolOutput = m.FetchHistory | m.SignalComputed | m.Proposal | m.ExitProposal
 
 # History is asked for again if it has not come after this long.
@@ -78,6 +78,9 @@ class SymbolMachine:
                 return self._warm(message, now)
             case m.Resync():
                 return self.start(now)
+            case m.InstrumentChanged():
+                self._instrument = message.instrument or self._instrument  # risk refuses it then
+                return ()
             case m.CrashNow():
                 raise CrashOnDemandError(f"{self.symbol} was told to crash")
             case _:

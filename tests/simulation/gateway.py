@@ -105,12 +105,13 @@ class SimClockKeeper(VenueClock):
         super().__init__(clock, clients=clients, embedded="")
         self._side = side
 
-    async def measure(self) -> None:
+    async def _measure(self) -> int:
         venue_ns, true_wall_ns, speed = self._side.line()
         wall_ns = self._clock.wall_ns()
         self._clock.anchor(venue_ns=venue_ns, wall_ns=wall_ns, speed=speed)
         for client in self._clients:
             client.timestamp_offset = (true_wall_ns - wall_ns) // NS_PER_MS
+        return 0
 
 
 def simulated_ends(
