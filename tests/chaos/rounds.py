@@ -104,7 +104,9 @@ class Job:
 
     # ------------------------------------------------------------------ one round
     def _round(self, point: str) -> Round:
-        times = self._dice.randint(1, _STEPS.get(point, 2 if point.startswith("K") else 1))
+        needy = point in POINTS and POINTS[point].needs  # its fault strikes once
+        often = 2 if point in POINTS and not needy else 1
+        times = self._dice.randint(1, _STEPS.get(point, often))
         done = Round(point=point, times=times)
         began = time.monotonic()
         try:
