@@ -9,6 +9,7 @@ from collections import Counter
 
 import loguru
 
+from tests.simulation import kill_run
 from tests.simulation.world import Outcome, Simulation
 
 
@@ -26,7 +27,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="this one only, with all it says")
     parser.add_argument("--without", default="", help="kinds of faults left out, comma-separated")
     parser.add_argument("--seconds", type=float, default=0, help="stop after so many; 0: never")
+    parser.add_argument("--kill-points", action="store_true", help="kill at each point in turn")
     given = parser.parse_args()
+    if given.kill_points:
+        if given.seed is not None:
+            return kill_run.show(given.seed)
+        return kill_run.run_points(range(given.first, given.first + given.seeds), given.seconds)
     without = tuple(kind for kind in given.without.split(",") if kind)
     if given.seed is not None:
         outcome = run_seed(given.seed, without, whole=True)
