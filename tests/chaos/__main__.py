@@ -25,8 +25,11 @@ from tests.chaos.evidence import Row
 from tests.chaos.processes import CANARIES, ROOT
 from tests.chaos.report import summary, table, write_docs
 from tests.chaos.rounds import EARLY, LAST, RANDOM, Job
-from tests.chaos.textbook import OURS, SUBJECTS
+from tests.chaos.textbook import POINTS as TEXTBOOK_POINTS
+from tests.chaos.textbook import TextbookJob
 
+OURS, TEXTBOOK = "ours", "textbook"
+SUBJECTS = {OURS: Job, TEXTBOOK: TextbookJob}
 _PAGE = ROOT / "docs" / "reliability.md"
 _EARLY_PART = 5  # every fifth random kill strikes while it starts
 
@@ -45,7 +48,7 @@ def work(
     """Run one job from its venue to its end; the rounds, and which files hold a secret."""
     here = Path(folder)
     until = time.monotonic() + seconds if seconds else float("inf")
-    job = Job(here, seed, make=SUBJECTS[subject], database=url)
+    job = SUBJECTS[subject](here, seed, database=url)
     try:
         rounds = job.run([*points, LAST], until)
     finally:
@@ -70,7 +73,8 @@ def main() -> int:
     if given.write_docs:
         write_docs(_PAGE, given.write_docs)
         return 0
-    points = given.points.split(",") if given.points else [*POINTS]
+    known = [*POINTS] if given.subject == OURS else [*TEXTBOOK_POINTS]
+    points = given.points.split(",") if given.points else known
     chosen = plan(points, given.kills, given.random, given.seed)
     began = time.monotonic()
     root = Path(tempfile.mkdtemp(prefix="chaos-"))
