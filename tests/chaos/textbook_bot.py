@@ -124,7 +124,7 @@ class Textbook:
         )
         self.database.commit()
         reached("K8", "K10")
-        entry = Decimal(order["avgPrice"]) or price
+        entry = Decimal(order.get("avgPrice", 0)) or price
         sign = 1 if side == "BUY" else -1
         closing = "SELL" if side == "BUY" else "BUY"
         reached("K11", in_s=0.3)
