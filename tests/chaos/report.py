@@ -109,6 +109,8 @@ def _commit() -> str:
 # ---------------------------------------- words
 def table(figures: Row) -> list[str]:
     """Return the figures as markdown lines, fit for a terminal."""
+    if figures["what"] == "soak":
+        return _soak_table(figures)
     hit = {p: row["hit"] for p, row in figures["points"].items()}
     head = (
         f"{figures['kills']} kills in {figures['rounds']} rounds ({figures['what']}, "
@@ -151,12 +153,32 @@ def table(figures: Row) -> list[str]:
         f"| {n} | {row['rounds']} | {row.get('clean', 0)} | {row.get('violated', 0)} |"
         for n, row in figures["faults"].items()
     ]
-    lines += ["", "| invariant | violations | first |", "|---|---|---|"]
+    lines += ["", "| invariant | violations | per 100 kills | first |", "|---|---|---|---|"]
+    part = 100 / max(1, figures["kills"])
     lines += [
-        f"| {name} | {row['count']} | {row['examples'][0][:160]} |"
+        f"| {name} | {row['count']} | {row['count'] * part:.0f} | {row['examples'][0][:160]} |"
         for name, row in figures["violations"].items()
-    ] or ["| all | 0 | |"]
+    ] or ["| all | 0 | 0 | |"]
     return lines
+
+
+def _soak_table(figures: Row) -> list[str]:
+    first, last, slopes = figures["first"], figures["last"], figures["per_100k_bars"]
+    lines = [
+        (
+            f"{figures['bars']:,} bars of {figures['symbols']} symbols, {figures['orders']} orders,"
+            f" {figures['bars_per_s']:.0f} bars/s, load {figures['load']:.1f};"
+            f" violations: {len(figures['violations'])}."
+        ),
+        "",
+        "| | after warming up | at the end | per 100,000 bars |",
+        "|---|---|---|---|",
+    ]
+    names = {"rss_mib": "resident MiB", "threads": "threads", "files": "open files"}
+    return lines + [
+        f"| {name} | {first[key]} | {last[key]} | {slopes[key]:+.2f} |"
+        for key, name in names.items()
+    ]
 
 
 def _row(name: str, row: Row) -> str:
