@@ -11,6 +11,8 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-h
 	--no-annotate --no-header --no-emit-index-url
 ARGS ?=
 SEEDS ?= 200
+KILLS ?= 10
+RANDOM ?= 200
 # Test files at once; more than cores, for the process tests mostly wait.
 JOBS ?= 3
 
@@ -26,10 +28,14 @@ run: install
 test: $(TEST_READY) $(COMPILED)
 	@exec $(PYTHON) -m pytest -n $(JOBS) --dist loadfile --benchmark-disable $(ARGS)
 
+# The bot on one thread under faults, a run a seed, then killed at every point; a failing run prints
+# the line that reruns it.  Then the real process: KILLS at each point, RANDOM at random times.
 # The bot on one thread under faults, a run a seed, a process a core; a failing one prints the line
 # that reruns it.
 chaos: $(TEST_READY) $(COMPILED)
-	@exec $(PYTHON) -m tests.simulation.chaos --seeds $(SEEDS) $(ARGS)
+	@$(PYTHON) -m tests.simulation.chaos --seeds $(SEEDS) $(ARGS)
+	@$(PYTHON) -m tests.simulation.chaos --kill-points --seeds $(SEEDS) $(ARGS)
+	@exec $(PYTHON) -m tests.chaos --kills $(KILLS) --random $(RANDOM) --jobs $(JOBS) --json chaos.json
 
 lint: $(TEST_READY)
 	$(VENV)/bin/ruff check .

@@ -166,13 +166,23 @@ POINTS: Final[dict[str, KillPoint]] = {
 
 
 class Armed:
-    """Counts the passings of one point and ends the process at the `times`-th."""
+    """Counts the passings of one point and ends the process at the `times`-th.
 
-    def __init__(self, name: str, times: int, die: Callable[[str], None]) -> None:
+    `die` is given the point's name; `later` lets it come once a request has left.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        times: int,
+        die: Callable[[str], None],
+        later: Callable[[Callable[[], None]], None] | None = None,
+    ) -> None:
         self.point = POINTS[name]
         self.name = name
         self._left = times
         self._die = die
+        self._later = later or _in_a_moment
         self._memory: Memory = {}
         self._counting = threading.Lock()
 
@@ -188,9 +198,13 @@ class Armed:
         if not due:
             return
         if seam is Seam.REQUESTED:
-            threading.Timer(_SENT_S, self._die, (self.name,)).start()
+            self._later(lambda: self._die(self.name))
         else:
             self._die(self.name)
+
+
+def _in_a_moment(action: Callable[[], None]) -> None:
+    threading.Timer(_SENT_S, action).start()
 
 
 ARMED: Armed | None = None

@@ -46,8 +46,8 @@ def one_entry_a_proposal(e: Evidence) -> list[str]:
 def never_naked(e: Evidence) -> list[str]:
     """I2: no position without a live stop for longer than allowed, outside declared windows."""
     return [
-        f"{n.symbol} had no stop for {n.seconds:.1f} s ({n.across:.1f} s with windows),"
-        f" venue ms {n.from_ms:.0f} to {n.to_ms:.0f}"
+        f"{n.symbol} from venue ms {n.from_ms:.0f}: no stop for {n.seconds:.1f} s"
+        f" ({n.across:.1f} s with declared windows)"
         for n in intervals(e)
         if n.seconds > e.limits.naked_s + 1
     ]

@@ -102,17 +102,27 @@ class Venue:
     """
 
     def __init__(
-        self, folder: Path, seed: int, speed: float = SPEED, *, rate_limits: bool = False
+        self,
+        folder: Path,
+        seed: int,
+        speed: float = SPEED,
+        *,
+        rate_limits: bool = False,
+        symbols: str = ",".join((*SYMBOLS, NOT_TRADED)),
+        journal: Path | None = None,
     ) -> None:
         self._log = folder / "venue.log"
-        symbols = ",".join((*SYMBOLS, NOT_TRADED))
         words = ["run.py", "venue", "--port", "0", "--seed", str(seed), "--symbols", symbols]
         words += ["--speed", str(speed), "--rate-limits", "on" if rate_limits else "off"]
+        words += ["--state", str(journal)] if journal is not None else []
+        self._log.unlink(missing_ok=True)
         self._process = _spawn(words, CANARIES, self._log)
         self.url = eventually("the venue is ready", self._address, 60)
 
     def _address(self) -> str:
-        for line in self._log.read_text(encoding="utf-8").splitlines():
+        for line in (
+            self._log.read_text(encoding="utf-8").splitlines() if self._log.exists() else ()
+        ):
             if line.startswith("venue ready on "):
                 return line.removeprefix("venue ready on ").strip()
         if self._process.poll() is not None:
@@ -144,6 +154,13 @@ class Venue:
     def stop(self) -> None:
         self._process.kill()
         self._process.wait(10)
+
+    def leave(self) -> None:
+        """End in good order, so that a journal is whole."""
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(20)
+        self.stop()
 
 
 class Bot:

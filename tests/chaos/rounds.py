@@ -104,7 +104,9 @@ class Job:
 
     # ------------------------------------------------------------------ one round
     def _round(self, point: str) -> Round:
-        times = self._dice.randint(1, _STEPS.get(point, 2 if point.startswith("K") else 1))
+        needy = point in POINTS and POINTS[point].needs  # its fault strikes once
+        often = 2 if point in POINTS and not needy else 1
+        times = self._dice.randint(1, _STEPS.get(point, often))
         done = Round(point=point, times=times)
         began = time.monotonic()
         try:
@@ -179,8 +181,12 @@ class Job:
         done.state = status["state"]
         eventually("every position is protected", self._protected, _RECOVERY_S)
         done.protected_s = time.monotonic() - bot.began
-        now = self.venue.now_ms()
+        self._end_death()
+
+    def _end_death(self) -> None:
+        """Declare the time since the last death as one in which nobody was there."""
         if self._died_ms is not None:
+            now = self.venue.now_ms()
             self.windows.append(Window(from_ms=self._died_ms, to_ms=now, why="dead"))
             self._died_ms = None
 
@@ -228,14 +234,22 @@ class Job:
         if waiting and patient:
             wrong.setdefault("I3", []).extend(waiting)
         self._count_resolved(found, done)
-        done.violations = {
-            name: new
-            for name, lines in wrong.items()
-            if (new := [line for line in lines if f"{name} {line}" not in self._told])
-        }
-        self._told |= {f"{name} {line}" for name, lines in wrong.items() for line in lines}
+        self._note_new(wrong, done)
+        self._note_naked(found, done)
         fills = frozenset((f["symbol"], int(f["trade_id"])) for f in found.fills)
         self._known = fills, frozenset(row["client_id"] for row in found.intents)
+
+    def _note_new(self, wrong: dict[str, list[str]], done: Round) -> None:
+        """Blame this round for what was not wrong before."""
+        for name, lines in wrong.items():
+            for line in lines:
+                key = f"{name} {line.partition(': ')[0] if name == 'I2' else line}"
+                if key not in self._told:
+                    self._told.add(key)
+                    done.violations.setdefault(name, []).append(line)
+
+    def _note_naked(self, found: Evidence, done: Round) -> None:
+        """Keep the intervals without a stop that have ended since the last look."""
         for naked in intervals(found):
             key = (naked.symbol, naked.from_ms)
             if key not in self._naked and naked.to_ms < float(found.ledger["time"]):

@@ -16,6 +16,7 @@ from multiprocessing import get_context
 
 import loguru
 
+from tests.simulation import kill_run
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.world import Outcome, Simulation
 
@@ -51,7 +52,12 @@ def main() -> int:
         "--mutant", default="", choices=["", *(known.name for known in MUTANTS)], metavar="NAME",
         help="put this bug of docs/simulation.md into the code",
     )  # fmt: skip
+    parser.add_argument("--kill-points", action="store_true", help="kill at each point in turn")
     given = parser.parse_args()
+    if given.kill_points:
+        if given.seed is not None:
+            return kill_run.show(given.seed)
+        return kill_run.run_points(range(given.first, given.first + given.seeds), given.seconds)
     without = tuple(kind for kind in given.without.split(",") if kind)
     if given.seed is not None:
         bug = next((known for known in MUTANTS if known.name == given.mutant), None)
