@@ -6,7 +6,16 @@ from decimal import Decimal
 
 from core import messages as m
 from core.clock import NS_PER_MS, NS_PER_S, Moment, day_of
-from core.risk.day import PEAK, Income, base_of, guessed, lived_through, reckoned, with_base
+from core.risk.day import (
+    PAID_IN,
+    PEAK,
+    Income,
+    base_of,
+    guessed,
+    lived_through,
+    reckoned,
+    with_base,
+)
 from core.risk.sizing import ZERO, Exposure
 
 # Order events and account events of one fill arrive one after the other; in between, a loss would
@@ -167,7 +176,7 @@ class Book:
             marks = ((p.symbol, self.mark_of(p.symbol, p.entry_price)) for p in open_now)
             self.day = lived_through(today, equity, self.wallet, marks)
         elif self.income is not None and self.income.day == today:
-            self.day = reckoned(self.income, self.positions.values(), self.marks)
+            self.day = self._reckoned(self.income)
         else:
             held = self.positions.values()
             self.day = guessed(today, equity, self.yesterday, held, self.marks)
@@ -262,8 +271,9 @@ class Book:
         self.income, day = income, self.day
         if day is None or day.day != income.day:
             return
+        transfers = income.transfers - base_of(day, PAID_IN, ZERO)
         if day.wallet_start == ZERO:
-            known = reckoned(income, self.positions.values(), self.marks)
+            known = self._reckoned(income)
             self.day = replace(
                 day,
                 equity_start=known.equity_start,
@@ -271,11 +281,15 @@ class Book:
                 transfers=known.transfers,
                 bases=with_base(known.bases, PEAK, self.peak) if self.peak else known.bases,
             )
-        elif day.transfers != income.transfers and (
+        elif day.transfers != transfers and (
             now.wall_ns - self.transfer_wall_ns > _TRANSFER_SETTLES_NS
         ):
-            self._move_peak(income.transfers - day.transfers)
-            self.day = replace(self.day or day, transfers=income.transfers)
+            self._move_peak(transfers - day.transfers)
+            self.day = replace(self.day or day, transfers=transfers)
+
+    def _reckoned(self, income: Income) -> m.DayLedger:
+        first = self.yesterday is None
+        return reckoned(income, self.positions.values(), self.marks, first=first)
 
     def _move_peak(self, transferred: Decimal) -> None:
         """Let the peak follow a transfer: a withdrawal is no drawdown."""

@@ -17,6 +17,9 @@ from core.risk.sizing import ZERO
 
 # The base under the empty symbol: the equity that drawdown counts from (`DayLedger.bases`).
 PEAK = ""
+# And what had been paid in, net, on an account's first day before we first saw it: it is where its
+# day starts from, while what is paid in later moves no limit.
+PAID_IN = "+"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,18 +40,26 @@ def lived_through(
 
 
 def reckoned(
-    income: Income, positions: Iterable[m.PositionChanged], marks: dict[str, m.MarkPrice]
+    income: Income,
+    positions: Iterable[m.PositionChanged],
+    marks: dict[str, m.MarkPrice],
+    *,
+    first: bool,
 ) -> m.DayLedger:
-    """Start a day that began without us, from the venue's income.
+    """Start a day that began without us, from the venue's income; `first`: no day before is known.
 
     The marks of midnight are unknown, so the worse is assumed: an open gain is yesterday's, an open
     loss is today's.
     """
-    wallet = income.wallet - income.earned - income.transfers
+    paid_in = income.transfers if first else ZERO
+    wallet = income.wallet - income.earned - income.transfers + paid_in
     gains = _open_gains(positions, marks)
     equity = wallet + sum((gain for _, _, gain in gains), ZERO)
     bases = tuple((symbol, price) for symbol, price, _ in gains)
-    return _ledger(income.day, equity, wallet=wallet, transfers=income.transfers, bases=bases)
+    if paid_in != ZERO:
+        bases = with_base(bases, PAID_IN, paid_in)
+    transfers = income.transfers - paid_in
+    return _ledger(income.day, equity, wallet=wallet, transfers=transfers, bases=bases)
 
 
 def guessed(

@@ -174,7 +174,7 @@ def test_only_market_and_telemetry_travel_on_lanes_that_lose() -> None:
     losing = {kind for kind, lane in LANES.items() if lane in (Lane.MARKET, Lane.TELEMETRY)}
     assert losing == {
         *(m.KlineFrame, m.MarkPrice, m.ClosedKline, m.KlineHistory, m.FetchHistory, m.Resync),
-        *(m.Tick, m.SignalComputed, m.FrameRejected, m.ActorEvent),
+        *(m.Tick, m.VenueHealth, m.SignalComputed, m.FrameRejected, m.ActorEvent),
     }
 
 

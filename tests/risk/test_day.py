@@ -1,5 +1,6 @@
 """The trading day by venue time: equity, its limits, its latches, and what is no gain or loss."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -292,3 +293,19 @@ def test_an_approval_after_the_reset_budget_uses_the_new_days_limit():
 
 def test_the_limit_is_unknown_until_the_day_has_begun():
     assert a_risk().day_limit() == 0
+
+
+def test_what_was_paid_in_before_the_first_start_is_where_its_day_begins():
+    """An account funded today had nothing at midnight; its budget is of what it has."""
+
+    def told(wallet: str, paid_in: int, after_s: float) -> m.AccountSnapshot:
+        account = an_account(wallet, at_ns=a_moment(after_s).venue_ns)
+        return replace(account, earned_today=Decimal(0), transfers_today=Decimal(paid_in))
+
+    risk = a_risk()
+    risk.handle(told("10000", 10_000, -2), a_moment(-2))
+    make_ready(risk, wallet="10000")
+    assert risk.day_limit() == 300
+    risk.handle(told("15000", 15_000, 200), a_moment(200))
+    assert risk.day_limit() == 300  # a deposit refills nothing
+    assert risk.book.day_pnl() == 0
