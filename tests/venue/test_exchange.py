@@ -245,6 +245,7 @@ def test_a_stop_without_a_position_left_to_reduce_is_rejected_at_its_trigger():
     market(exchange, "SELL", "0.010")
     exchange.advance(START_MS + 2 * MINUTE_MS)
     assert statuses(exchange, "plain") == ["NEW", "TRIGGERING", "REJECTED"]
+    assert user_events(exchange)[-1]["o"]["rm"] == "Reduce Only reject"
     assert exchange.account.positions["BTCUSDT"].amount == 0
 
 

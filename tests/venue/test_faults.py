@@ -173,7 +173,7 @@ def test_a_trigger_is_refused_or_sticks():
     assert statuses(exchange, "refused") == ["NEW", "TRIGGERING", "REJECTED"]
     assert statuses(exchange, "stuck") == ["NEW", "TRIGGERING"]
     told = [event["o"] for event in user_events(exchange) if event["e"] == "ALGO_UPDATE"]
-    assert [o["rm"] for o in told if o["X"] == "REJECTED"] == ["ReduceOnly Order is rejected."]
+    assert [o["rm"] for o in told if o["X"] == "REJECTED"] == ["Reduce Only reject"]
 
 
 def test_a_foreign_order_is_the_accounts_own_but_nobody_asked_for_it():

@@ -19,6 +19,7 @@ from core.venue.simulated.tickets import LIMIT_ALGOS, Ticket, matched_price
 from core.venue.simulated.trailing import follow, prepare
 
 OPEN_MAX = 200
+_FAILURES = {-2022: "Reduce Only reject"}  # what events call a refusal otherwise than requests do
 
 
 class AlgoDesk:
@@ -148,7 +149,7 @@ class AlgoDesk:
                 return
             ticket = self._desk.check(self._ticket(algo))
         except Rejection as refusal:
-            algo.failure = refusal.message
+            algo.failure = _FAILURES.get(refusal.code, refusal.message)
             self._move(algo, "REJECTED")
             return
         self._desk.execute(self._desk.place(ticket, algo))

@@ -14,6 +14,7 @@ Json = dict[str, Any]
 
 DAY_MS = 86_400_000
 WEEK_MS = 7 * DAY_MS
+HISTORY_MS = 90 * 86_400_000  # of trades, income and orders with a fill
 
 
 def maybe_symbol(exchange: Exchange, params: Params) -> str | None:
@@ -109,6 +110,7 @@ def income(exchange: Exchange, params: Params) -> list[Json]:
     start, end = params.maybe_integer("startTime"), params.maybe_integer("endTime")
     limit, page = params.limit(100, 1000), params.maybe_integer("page") or 1
     earliest = exchange.now_ms - WEEK_MS if start is None and end is None else start or 0
+    earliest = max(earliest, exchange.now_ms - HISTORY_MS)
     rows = [
         row
         for row in exchange.ledger.income
@@ -121,10 +123,11 @@ def income(exchange: Exchange, params: Params) -> list[Json]:
 
 
 def user_trades(exchange: Exchange, params: Params) -> list[Json]:
-    """GET /fapi/v1/userTrades: a limit keeps the oldest rows of the window, as the venue does."""
+    """GET /fapi/v1/userTrades: of three months; a limit keeps the oldest rows of the window."""
     rules = listed_rules(params, exchange.quotes)
     order_id, first = params.maybe_integer("orderId"), params.maybe_integer("fromId")
     start, end = window(exchange, params, apply=first is None and order_id is None)
+    start = max(start, exchange.now_ms - HISTORY_MS)
     rows = [
         trade
         for trade in exchange.ledger.trades_of(rules.symbol)

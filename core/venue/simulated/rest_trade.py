@@ -14,10 +14,12 @@ from core.venue.simulated.render import (
     order_row,
     placement,
 )
-from core.venue.simulated.rest_account import maybe_symbol, window
+from core.venue.simulated.rest_account import HISTORY_MS, maybe_symbol, window
 from core.venue.simulated.tickets import Ticket, algo_ticket, listed_rules, order_ticket
 
 Json = dict[str, Any]
+
+UNFILLED_KEPT_MS = 3 * 86_400_000  # how long ended orders can be asked for, from their placement
 
 
 # ---------------------------------------------------------------------- ordinary orders
@@ -43,15 +45,21 @@ def check_order(exchange: Exchange, params: Params) -> Json:
 
 
 def find_order(exchange: Exchange, params: Params, missing: int) -> Order:
-    """Return the order that a request names; `missing` is the code for none."""
+    """Return the order that a request names; `missing` is the code for none that is kept."""
     symbol = listed_rules(params, exchange.quotes).symbol
     order_id = params.maybe_integer("orderId")
     if order_id is None and "origClientOrderId" not in params:
         raise Rejection(-1102, "orderId")
     order = exchange.ledger.order(symbol, order_id, params.maybe("origClientOrderId"))
-    if order is None:
+    if order is None or not is_kept(order, exchange.now_ms):
         raise Rejection(missing)
     return order
+
+
+def is_kept(order: Order, now_ms: int) -> bool:
+    """Tell whether requests still find an order: ended ones without a fill for three days."""
+    kept_ms = HISTORY_MS if order.executed else UNFILLED_KEPT_MS
+    return order.is_open or now_ms - order.time_ms <= kept_ms
 
 
 def get_order(exchange: Exchange, params: Params) -> Json:
@@ -94,6 +102,7 @@ def all_orders(exchange: Exchange, params: Params) -> list[Json]:
         if (symbol is None or order.symbol == symbol)
         and (first is None or order.order_id >= first)
         and start <= order.time_ms <= end
+        and is_kept(order, exchange.now_ms)
     ]
     return [history_row(rules[order.symbol], order) for order in rows[-limit:]]
 
