@@ -132,6 +132,8 @@ class Process:
             exchange, symbol = self._side.exchange, data["symbol"]
             position = exchange.account.positions[symbol]
             self._record.stop_leaves(data, position, exchange.quotes.last(symbol))
+        if method == "DELETE" and path == "/fapi/v1/algoOrder":
+            self._record.cancel_leaves(data.get("clientAlgoId", ""), self._side.exchange)
         name = data.get("newClientOrderId", "")
         if method == "POST" and path == "/fapi/v1/order" and "-E-" in name:
             reader = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)

@@ -9,10 +9,11 @@ from actors.mailbox import Envelope
 from config import Config
 from core import messages as m
 from core.clock import NS_PER_MS
-from core.execution.client_id import client_id
+from core.execution.client_id import client_id, purpose_of
 from core.messages import Purpose
 from core.routes import Room
 from core.venue.simulated.account import Position
+from core.venue.simulated.exchange import Exchange
 
 _HASHED_TOGETHER = 500
 
@@ -147,6 +148,18 @@ class Record:
             self.violations.append(f"I1 {name} asks for {data['quantity']}, journalled {quantity}")
         if proposal not in self.approved:
             self.violations.append(f"I1 {name} leaves without an approval")
+
+    def cancel_leaves(self, name: str, exchange: Exchange) -> None:
+        """Nobody takes away the only stop of what is held."""
+        stops = [
+            algo
+            for algo in exchange.ledger.open_algos()
+            if purpose_of(self._tag, algo.client_algo_id) is Purpose.STOP
+        ]
+        symbol = next((algo.symbol for algo in stops if algo.client_algo_id == name), "")
+        only = sum(algo.symbol == symbol for algo in stops) == 1
+        if only and exchange.account.positions[symbol].amount:
+            self.violations.append(f"I2 {name}, the only stop of {symbol}, is cancelled")
 
     def stop_leaves(self, data: dict[str, Any], position: Position, last: Decimal) -> None:
         """Judge a stop at the moment its request is sent by the position it is for.

@@ -32,6 +32,7 @@ _SOCKET_DELAY_S = (0.001, 0.03)
 _REQUEST_DELAY_S = (0.001, 0.04)
 _LATE_S = (0.2, 4.5)
 ORDER_PATHS = ("/fapi/v1/order", "/fapi/v1/algoOrder")
+_LEAVES_SIBLINGS = 0.25  # part of the venues that do not expire a target when the stop has filled
 _ORDER_DRAWS = 3  # faults strike more often where they hurt
 
 
@@ -102,6 +103,8 @@ class VenueSide:
         start_ms = START_MS - before_midnight_ms
         prices = market(symbols, seed % 16, start_ms)
         self.exchange = Exchange(prices, balance=BALANCE, start_ms=start_ms)
+        if Random(f"venue {seed}").random() < _LEAVES_SIBLINGS:
+            self.exchange.algos.position_gone = lambda position: None  # type: ignore[method-assign]
         clock = AffineClock(anchor_venue_ms=start_ms, anchor_wall_ms=START_MS, speed=speed)
         self.door = Door(self.exchange, clock, api_key=KEY, api_secret=KEY)
         self.sockets: list[SimSocket] = []
