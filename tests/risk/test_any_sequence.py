@@ -106,6 +106,18 @@ class Budget(RuleBasedStateMachine):
             an_account_update(str(self.wallet), event_ns=NOON_NS + self.number), self._now()
         )
 
+    @rule()
+    def funding(self) -> None:
+        """A cost from outside takes half of what is left of the limit."""
+        cost = (LIMIT - self._worst()) / 2
+        self.wallet -= cost
+        self.lost += cost
+        self._next()
+        update = an_account_update(
+            str(self.wallet), "FUNDING_FEE", str(-cost), event_ns=NOON_NS + self.number
+        )
+        self.risk.handle(update, self._now())
+
     def _pay(self, symbol: str, pnl: Decimal, side: m.Side) -> None:
         self.wallet += pnl
         self.lost -= pnl
@@ -130,11 +142,14 @@ class Budget(RuleBasedStateMachine):
         self.risk.handle(a_book(intents=intents), self._now())
         assert sum(r.reservation.risk for r in self.risk.book.reserved.values()) == before
 
-    @invariant()
-    def the_worst_case_of_all_that_is_open_never_exceeds_the_limit(self) -> None:
+    def _worst(self) -> Decimal:
         held = sum((abs(q) * 100 * (STOP + EXIT_COST) for q, _ in self.held.values()), Decimal(0))
         reserved = sum((a.reservation.risk for a in self.reserved.values()), Decimal(0))
-        assert max(Decimal(0), self.lost) + held + reserved <= LIMIT
+        return max(Decimal(0), self.lost) + held + reserved
+
+    @invariant()
+    def the_worst_case_of_all_that_is_open_never_exceeds_the_limit(self) -> None:
+        assert self._worst() <= LIMIT
 
     @invariant()
     def slots_are_never_exceeded(self) -> None:
