@@ -68,8 +68,10 @@ class FeedMachine:
 
     def _kline(self, frame: m.KlineFrame) -> tuple[FeedOutput, ...]:
         newest_ns = self._newest_ns.get(frame.symbol)
+        if newest_ns is None:
+            return ()
         self._note_price(frame)
-        if newest_ns is None or not frame.closed:
+        if not frame.closed:
             return ()  # forming candles only show that the stream lives
         if frame.candle.open_time_ns <= newest_ns:
             self.repeated_klines += 1

@@ -103,3 +103,25 @@ def test_a_private_reconnect_concerns_no_symbol():
 def test_an_exact_price_stays_exact():
     (mark,) = hear(a_feed(), a_mark("0.100"))
     assert str(mark.price) == str(Decimal("0.100"))
+
+
+def priced(minute: int, close: float, *, closed: bool = False) -> m.KlineFrame:
+    """A frame of one candle, told `minute` nanoseconds after noon."""
+    candle = a_candle(0, close)
+    return m.KlineFrame(symbol=SYMBOL, candle=candle, closed=closed, event_ns=NOON_NS + minute)
+
+
+def test_a_mark_carries_the_newest_last_price_of_forming_and_closed_candles():
+    feed = a_feed()
+    assert hear(feed, a_mark())[0].last_price is None
+    (mark,) = hear(feed, priced(1, 101.5), a_mark())
+    assert mark.last_price == Decimal("101.5")
+    *_, mark = hear(feed, priced(3, 102.25, closed=True), priced(2, 99.0), a_mark())
+    assert mark.last_price == Decimal("102.25")
+    assert hear(feed, a_mark(symbol="ETHUSDT"))[0].last_price is None
+
+
+def test_a_price_that_is_no_number_is_no_last_price():
+    feed = a_feed()
+    (mark,) = hear(feed, priced(1, 101.5), priced(2, float("nan")), a_mark())
+    assert mark.last_price == Decimal("101.5")
