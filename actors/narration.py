@@ -18,6 +18,7 @@ _CLOSINGS = {
     Purpose.TARGET: "target filled",
     Purpose.EXIT: "closed at market",
 }
+_ALERTS = ("late_execution", "stop_unseen", "naked", "flat", "conditional_orders")
 _BAD_STATES = ("REJECTED", "UNKNOWN", "ABSENT", "NOT_SENT")
 
 
@@ -64,6 +65,14 @@ def narrate(message: Any) -> Iterator[Line]:
             yield "WARNING", "feed", f"{message.stream} stream down: {message.reason}"
         case m.StreamUp(connection=connection) if connection > 1:
             yield "INFO", "feed", f"{message.stream} stream up again (connection {connection})"
+        case m.ActorEvent(name="execution", event=event, detail=detail) if event in _ALERTS:
+            yield "ERROR", "execution", f"{event}: {detail}"
+        case m.ProtectionFailed():
+            yield "ERROR", "execution", f"[{message.symbol}] closed: {message.reason}"
+        case m.Halt():
+            yield "ERROR", message.source, f"halt asked for: {message.reason}"
+        case m.Pause():
+            yield "ERROR", message.source, f"[{message.symbol}] paused: {message.reason}"
         case m.ActorEvent(event="started", generation=1):
             yield "DEBUG", "supervisor", f"{message.name} started"
         case m.ActorEvent(event="started"):

@@ -58,6 +58,9 @@ class Adoption:
                     bracket.legs[purpose] = self._protection.adopt_leg(order, purpose)
                     self._skip_attempts(bracket.legs[purpose], leg)
                 self._protection.see(bracket, bracket.legs[purpose])
+            elif leg is not None and leg.state is LegState.SENT:
+                leg.state = LegState.GONE
+                report.append(f"{symbol}: its {purpose.name.lower()} was never answered for")
             elif leg is not None and self._protection.replaceable(bracket, leg):
                 report.append(f"{symbol}: its {purpose.name.lower()} was missing")
             elif leg is not None and leg.state is LegState.LIVE and purpose is Purpose.STOP:

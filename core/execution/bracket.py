@@ -40,6 +40,7 @@ class Leg:
     trigger_price: Decimal
     attempt: int
     state: LegState = LegState.SENT
+    sent_wall_ns: int = 0
     asked_gone_wall_ns: int = 0  # when its cancel was last asked for
     refusals: int = 0  # of this order and those it replaces, in a row
     repeated: bool = False  # sent again under the same id after an unknown outcome

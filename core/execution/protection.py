@@ -93,7 +93,11 @@ class Protection:
     ) -> Out:
         name = client_id(self._tag, purpose, bracket.proposal_id, attempt)
         bracket.legs[purpose] = Leg(
-            client_id=name, purpose=purpose, trigger_price=trigger, attempt=attempt
+            client_id=name,
+            purpose=purpose,
+            trigger_price=trigger,
+            attempt=attempt,
+            sent_wall_ns=now.wall_ns,
         )
         intent = facts.intent(bracket, purpose, name, now, attempt=attempt, trigger=trigger)
         # The order goes first: protection never waits for the database.

@@ -23,6 +23,7 @@ from core.messages import Purpose
 Out = tuple[object, ...]
 
 _SNAPSHOT_PATIENCE_NS = 15 * NS_PER_S
+_ANSWER_NS = 30 * NS_PER_S  # a request unanswered for longer will not be answered
 _RETRY_NS = 2 * NS_PER_S
 _AGAIN_NS = NS_PER_S
 _WAITING = (Phase.RECORDING, Phase.SENT, Phase.UNKNOWN)
@@ -286,7 +287,9 @@ class Recovery:
         if bracket.phase is Phase.CLOSING:  # gone by two sources: no exit can reduce it
             return bracket.cannot_reduce and not there
         in_flight = any(
-            leg.state is LegState.SENT and not leg.asked_gone_wall_ns
+            leg.state is LegState.SENT
+            and not leg.asked_gone_wall_ns
+            and taken_wall_ns - leg.sent_wall_ns < _ANSWER_NS
             for leg in bracket.legs.values()
         )
         steady = bracket.phase in (Phase.OPEN, Phase.PROTECTED) and bracket.quantity != ZERO

@@ -73,6 +73,12 @@ class Watch:
         if why and bracket.quantity != ZERO:
             return self._protection.flatten(bracket, why, now)
         out: Out = self._protection.place_due(bracket, now)
+        stop = bracket.live_price(Purpose.STOP)
+        if bracket.phase is Phase.PROTECTED and bracket.quantity != ZERO and stop is None:
+            # Its stop ended while our book said flat, and then a fill came that was late.
+            bracket.enter(Phase.OPEN, now.wall_ns)
+            bracket.naked_since_wall_ns = now.wall_ns
+            return (*out, *self._protection.protect(bracket, bracket.entry_price, now))
         if bracket.phase is Phase.OPEN:
             out += self._look_open(bracket, now)
         return (*out, *self._look_unseen(bracket, now), *self._look_for_fills(bracket, now))

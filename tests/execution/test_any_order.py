@@ -50,15 +50,16 @@ TRADES = (
 )
 
 
-def heal(desk: Desk, seconds: float = 12) -> None:
+def heal(desk: Desk, seconds: float = 12, trades: tuple[m.VenueTrade, ...] = TRADES) -> None:
     """A venue on which the trade is over answers whatever it is asked."""
     for _ in range(round(seconds * 5)):
         todo = list(desk.tick(0.2))
         while todo:
-            todo += desk.tell(answer) if (answer := reply(desk, todo.pop(0))) else ()
+            answer = reply(desk, todo.pop(0), trades)
+            todo += desk.tell(answer) if answer else ()
 
 
-def reply(desk: Desk, asked: object) -> Any:
+def reply(desk: Desk, asked: object, trades: tuple[m.VenueTrade, ...]) -> Any:
     match asked:
         case m.CancelAlgoOrder(client_id=name):
             return m.AlgoGone(client_id=name, symbol=SYMBOL, detail="")
@@ -69,7 +70,7 @@ def reply(desk: Desk, asked: object) -> Any:
         case m.QueryOrder(client_id=name):
             return found(name)
         case m.FetchSnapshot():
-            return a_snapshot(desk, trades=TRADES, found=(found(),) if asked.unresolved else ())
+            return a_snapshot(desk, trades=trades, found=(found(),) if asked.unresolved else ())
         case _:
             return None
 
@@ -89,6 +90,30 @@ def test_any_order_and_any_repetition_lead_to_the_same_book(order, again):
     for number in (*order, *again):
         desk.tell(EVENTS[number], 0.01)
     heal(desk)
+    check_the_end(desk)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    closer=st.sampled_from(["autoclose-1", "adl_autoclose", "web_1", TARGET]),
+    execution=st.sampled_from(["TRADE", "CALCULATED"]),
+    order=st.permutations(range(11)),
+    again=st.lists(st.integers(0, 10), max_size=4),
+    pause=st.sampled_from([0.01, 0.2]),
+)
+def test_whoever_closes_the_position_any_order_leads_to_the_same_book(
+    closer, execution, order, again, pause
+):
+    """Liquidation, deleveraging, a hand or the target, told in any order and twice."""
+    closing = an_order_event(
+        closer, Side.SELL, trade_id=3, fills="10", price="98", execution=execution
+    )
+    ends = tuple(an_algo_event(name, "EXPIRED") for name in (STOP, TARGET))
+    events = (*EVENTS[:8], closing, *ends)
+    desk = sent()
+    for number in (*order, *again):
+        desk.tell(events[number], pause)
+    heal(desk, 75, trades=(*TRADES[:2], a_trade(3, closer, Side.SELL, "10", "98")))
     check_the_end(desk)
 
 

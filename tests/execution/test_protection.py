@@ -212,6 +212,19 @@ def test_a_stop_that_ends_unasked_is_placed_again(status):
     assert the_exit(desk.wait(5.2))
 
 
+def test_a_stop_that_ended_before_a_late_fill_was_heard_of_is_placed_again():
+    """Found by permuting events: protected by word, and no stop anywhere."""
+    desk = sent()
+    part = {"status": "PARTIALLY_FILLED", "fills": "4"}
+    desk.tell(an_order_event(ENTRY, trade_id=1, **part))
+    desk.tell(an_answer(STOP, Purpose.STOP))
+    desk.tell(an_order_event("web_1", Side.SELL, trade_id=3, fills="4"))
+    desk.tell(an_algo_event(STOP, "EXPIRED"))
+    desk.tell(an_order_event(ENTRY, trade_id=2, fills="6", executed="10"))
+    assert name_of(Purpose.STOP, 1) in legs(desk.tick())
+    assert the_exit(desk.wait(5.2))
+
+
 def test_a_stop_rejected_at_its_trigger_closes_the_position():
     desk = protected()
     desk.tell(an_algo_event(STOP, "TRIGGERED"))

@@ -320,6 +320,18 @@ def test_a_drop_copy_places_a_stop_that_is_missing():
     assert one(m.PositionChanged, out).stop_price is None
 
 
+def test_a_target_whose_answer_never_comes_is_placed_again():
+    """Until then its symbol was left out of every comparison, for ever."""
+    desk = opened()
+    desk.tell(an_answer(STOP, Purpose.STOP))
+    for _ in range(40):
+        desk.tick(1)
+        venue = {"positions": (a_venue_position(),), "orders": (STOP_ORDER,)}
+        desk.tell(a_snapshot(desk, **venue), 0.01)
+    placed = [o.client_id for o in desk.heard(m.PlaceAlgoOrder) if o.purpose is Purpose.TARGET]
+    assert placed == [TARGET, name_of(Purpose.TARGET, 1)]
+
+
 def test_a_position_that_vanished_frees_the_symbol_once_its_orders_are_gone():
     desk = protected()
     desk.tick(1)
