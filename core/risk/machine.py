@@ -363,8 +363,7 @@ class RiskMachine:
     def _money(
         self, message: m.FillBooked | m.AccountUpdate | m.AccountSnapshot, now: Moment
     ) -> tuple[RiskOutput, ...]:
-        book = self.book
-        before = book.day
+        book, before = self.book, self.book.day
         match message:
             case m.FillBooked():
                 book.book_fill(message, now)
