@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from actors.kill_points import POINTS
 from tests.chaos.evidence import Row
@@ -45,12 +46,15 @@ def plan(points: list[str], kills: int, random: int, seed: int) -> list[str]:
 
 
 def work(
-    folder: str, seed: int, points: list[str], *, subject: str, url: str, seconds: float
+    folder: str, seed: int, points: list[str], *, subject: str, seconds: float, **given: Any
 ) -> Row:
-    """Run one job from its venue to its end; the rounds, and which files hold a secret."""
+    """Run one job from its venue to its end; the rounds, and which files hold a secret.
+
+    `given` are the job's own options.
+    """
     here = Path(folder)
     until = time.monotonic() + seconds if seconds else float("inf")
-    job = SUBJECTS[subject](here, seed, database=url)
+    job = SUBJECTS[subject](here, seed, **given)
     try:
         rounds = job.run([*points, LAST], until)
     finally:
@@ -121,7 +125,8 @@ def _run(given: argparse.Namespace, chosen: list[str], root: Path, urls: list[st
                 given.seed * 100 + n,
                 chosen[n :: given.jobs],
                 subject=given.subject,
-                url=urls[n],
+                database=urls[n],
+                rate_limits=given.rate_limits,
                 seconds=given.minutes * 60,
             )
             for n in range(given.jobs)
@@ -143,7 +148,7 @@ def _databases(count: int, *, wanted: bool) -> Iterator[list[str]]:
     try:
         with psycopg.connect(server.get_uri(), autocommit=True) as connection:
             for n in range(count):
-                connection.execute(f"CREATE DATABASE chaos{n}")  # type: ignore[call-overload]
+                connection.execute(f"CREATE DATABASE chaos{n}")
         yield [server.get_uri(f"chaos{n}") for n in range(count)]
     finally:
         server.cleanup()
@@ -162,6 +167,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="draws plan, faults and markets")
     parser.add_argument("--minutes", type=float, default=0, help="start no round later; 0: any")
     parser.add_argument("--postgres", action="store_true", help="PostgreSQL instead of SQLite")
+    parser.add_argument("--rate-limits", action="store_true", help="the venue's; see the docs")
     parser.add_argument("--subject", choices=[*SUBJECTS], default=OURS, help="which bot")
     parser.add_argument("--json", type=Path, help="write all figures and rounds there")
     parser.add_argument("--write-docs", type=Path, nargs="+", metavar="JSON")

@@ -18,6 +18,7 @@ import orjson
 from actors.kill_points import POINTS
 from core.execution.order_life import ENDED
 from tests.chaos import swarm
+from tests.chaos.driver_faults import DRIVER_FAULTS
 from tests.chaos.evidence import Database, Evidence, Limits, Row, Window
 from tests.chaos.invariants import violations
 from tests.chaos.naked import intervals
@@ -68,15 +69,13 @@ class Job:
         *,
         make: BotFactory = Bot,
         database: str = "",
-        env: dict[str, str] | None = None,
+        rate_limits: bool = False,
     ) -> None:
         self.folder, self._dice, self._make = folder, Random(seed), make
         folder.mkdir(parents=True, exist_ok=True)
         self.state = folder / "state"
-        self.venue = Venue(folder, seed)
-        self._env = dict(env or {})
-        if database:
-            self._env["DB_FILE"] = database
+        self.venue = Venue(folder, seed, rate_limits=rate_limits)
+        self._env = {"DB_FILE": database} if database else {}
         self.database = Database(database or str(self.state / "async_bot_state.db"))
         self.windows: list[Window] = []
         self.fired: Counter[str] = Counter()
@@ -91,7 +90,7 @@ class Job:
 
     def run(self, points: Iterable[str], until: float = float("inf")) -> list[Round]:
         """Run a round for each point, and again where it was not met; `until` is monotonic."""
-        rounds = []
+        rounds: list[Round] = []
         for point in points:
             for _ in range(_TRIES):
                 if time.monotonic() > until:
@@ -116,6 +115,8 @@ class Job:
         finally:
             self.venue.heal()
         done.took_s = time.monotonic() - began
+        for name, lines in done.violations.items():
+            print(f"{done.point}:{done.times} {done.faults} {name}: {lines[0]}", flush=True)  # noqa: T201 - a long run says at once what it found
         return done
 
     def _live(self, done: Round) -> None:
@@ -264,7 +265,7 @@ class Job:
         if done.point in ("K15", "K16") or point is None:
             time.sleep(self._dice.uniform(0.5, 2.0))  # let it open something first
         from_ms = self.venue.now_ms()
-        self._inject(chosen, done)
+        self._inject(chosen, bot, done)
         if point is not None and point.needs and done.point != "K14":
             self.venue.inject([dict(point.needs)])
         if done.point == "K15":
@@ -293,9 +294,12 @@ class Job:
                 raise GaveUpError(f"the bot ended with {bot.code()}: {_tail(bot)}")
         bot.kill()
 
-    def _inject(self, chosen: list[tuple[str, Row]], done: Round) -> None:
+    def _inject(self, chosen: list[tuple[str, Row]], bot: Bot, done: Round) -> None:
         for number, fault in chosen:
-            self.venue.inject([fault])
+            if number in DRIVER_FAULTS:
+                DRIVER_FAULTS[number](bot, self._dice)
+            else:
+                self.venue.inject([fault])
             done.faults.append(number)
             if number == "F21":
                 self._foreign.setdefault(NOT_TRADED, self.venue.now_ms())

@@ -3,6 +3,7 @@
 from random import Random
 from typing import Any
 
+from tests.chaos.driver_faults import DRIVER_FAULTS
 from tests.chaos.evidence import Row
 from tests.chaos.processes import NOT_TRADED, SYMBOLS
 
@@ -98,6 +99,7 @@ CATALOGUE: tuple[tuple[str, Row], ...] = (
         },
     ),
     ("F42", {"kind": "maintenance", "count": 1, "args": {"s": 2}}),
+    *((number, {}) for number in DRIVER_FAULTS),  # nothing for the venue to do
 )
 
 
@@ -110,6 +112,8 @@ def drawn(dice: Random, kinds: frozenset[str] = frozenset()) -> list[tuple[str, 
 
 def _filled(fault: Row, dice: Random) -> Row:
     """Name a symbol where the fault wants one: market faults match by it."""
+    if not fault:
+        return fault
     arguments: dict[str, Any] = dict(fault.get("args", {}))
     match = dict(fault.get("match", {}))
     if arguments.get("symbol") == "$symbol":

@@ -6,6 +6,7 @@ It has no journal, no fills, no control API: it is judged by the ledger alone.
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.chaos.evidence import Evidence
 from tests.chaos.invariants import violations
@@ -27,7 +28,7 @@ class TextbookBot(Bot):
     def up(self) -> bool:
         """Tell whether it has begun to trade."""
         try:
-            return json.loads((self.state / "ready").read_text())["pid"] == self.pid
+            return bool(json.loads((self.state / "ready").read_text())["pid"] == self.pid)
         except (OSError, ValueError, KeyError):
             return False
 
@@ -35,8 +36,8 @@ class TextbookBot(Bot):
 class TextbookJob(Job):
     """Rounds in which nobody waits for a protection that will not come."""
 
-    def __init__(self, folder: Path, seed: int, *, database: str = "") -> None:
-        super().__init__(folder, seed, make=TextbookBot, database=database)
+    def __init__(self, folder: Path, seed: int, **given: Any) -> None:
+        super().__init__(folder, seed, make=TextbookBot, **given)
 
     def _recover(self, bot: Bot, done: Round) -> None:
         assert isinstance(bot, TextbookBot)
