@@ -19,6 +19,7 @@ from actors.edges.state_directory import StateDirectory, StateLock
 from actors.edges.strategy_loader import load_strategy_class
 from actors.edges.system_clock import SystemClock
 from actors.edges.venue_choice import ChosenVenue, reach, release
+from actors.kill_switch import KillSwitch
 from actors.mailbox import Mailbox
 from actors.narration import Line, narrate_prepared
 from actors.runtime import Threads
@@ -65,6 +66,7 @@ class MultiSymbolBot:
         self.machines = Machines()
         self.address: ChosenVenue | None = None
         self.exit_reason: SupervisorGaveUpError | None = None
+        self.kill_switch = KillSwitch(self.state, self._standing)
         self._lock: StateLock | None = None
         self._runtime: Threads | None = None
         self._gateway: Gateway | None = None
@@ -121,7 +123,7 @@ class MultiSymbolBot:
         self.state.create()
         self._lock = self.state.lock()
         self._notify = ServiceNotify()
-        steering = Steering(self.config, self._standing, self.stop)
+        steering = Steering(self.config, self.state, self._standing, self.stop)
         self._control = ControlApi(self.config, self.state, self.status, steering.commands())
         await self._control.listen()  # an occupied port must not be found once orders are out
         strategy_class = load_strategy_class(self.config.STRATEGY)
@@ -307,6 +309,7 @@ class MultiSymbolBot:
             directory.send(m.Tick(), [Room.PERSISTENCE.value], sender="timer", cause=None)
 
         self._runtime.every(_TICK_S, tick)
+        self._runtime.every(_TICK_S, self.kill_switch.look)
         self._runtime.every(RENEW_S, renew)
         notify = self._notify
         self._watchdog = Watchdog(

@@ -5,6 +5,7 @@ checked on every request; answers are JSON.
 """
 
 import hmac
+import inspect
 import os
 import secrets
 from collections.abc import Awaitable, Callable
@@ -17,7 +18,8 @@ from config import Config
 from core.errors import ConfigurationError, TradingError
 
 _BODY_MAX = 16 * 1024
-Commands = dict[str, Callable[[dict[str, Any]], dict[str, Any]]]
+Answer = dict[str, Any]
+Commands = dict[str, Callable[[dict[str, Any]], Answer | Awaitable[Answer]]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -106,6 +108,9 @@ class ControlApi:
                 {"error": f"the body must be JSON with a known command ({known})"}, status=400
             )
         try:
-            return web.json_response(command(body))
+            answer = command(body)
+            if inspect.isawaitable(answer):
+                answer = await answer
+            return web.json_response(answer)
         except TradingError as error:
             return web.json_response({"error": str(error)}, status=409)

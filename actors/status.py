@@ -8,8 +8,9 @@ from loguru import logger
 
 from actors.children import describe
 from actors.directory import Directory
+from actors.latches import latches
 from actors.supervisor import SupervisorActor
-from core.clock import NS_PER_DAY, NS_PER_S
+from core.clock import NS_PER_DAY, NS_PER_MS, NS_PER_S
 from core.messages import FrameRejected, PositionChanged
 from core.risk.machine import RiskMachine
 from core.symbol.machine import SymbolMachine
@@ -60,6 +61,7 @@ def snapshot(
         "day_pnl": None,
         "day_limit": None,
         "reason": "",
+        "latches": [],
         "next_day_in_s": None,
         "positions": [],
         "symbols": {},
@@ -97,6 +99,7 @@ def _add_risk(answer: dict[str, Any], risk: RiskMachine, directory: Directory) -
         "day_pnl": _number(book.day_pnl()) if book.day is not None else None,
         "day_limit": _number(risk.day_limit()) if book.day is not None else None,
         "reason": risk.state.reason if risk.state is not None else "",
+        "latches": latches(risk),
         "positions": [
             _position(p, book.mark_of(p.symbol, p.entry_price))
             for p in list(book.positions.values())
@@ -108,7 +111,14 @@ def _add_risk(answer: dict[str, Any], risk: RiskMachine, directory: Directory) -
         answer["next_day_in_s"] = round(left_ns / NS_PER_S / now.speed, 1)
     for symbol, decision in list(risk.last_decision.items()):
         if symbol in answer["symbols"]:
-            answer["symbols"][symbol]["last_decision"] = decision.reason or decision.reason_code
+            row = answer["symbols"][symbol]
+            row["last_decision"] = decision.reason or decision.reason_code
+            if not decision.approved:
+                row["last_refusal"] = {
+                    "reason_code": decision.reason_code,
+                    "reason": decision.reason,
+                    "at_ms": decision.decided_at_ns // NS_PER_MS,
+                }
 
 
 def _position(position: PositionChanged, mark: Decimal) -> dict[str, Any]:
@@ -129,6 +139,14 @@ def _number(value: Decimal | None) -> float | None:
     return None if value is None else float(value)
 
 
+def _released(status: dict[str, Any]) -> str:
+    """Return what ends a halt: the next day, or a person."""
+    if any(row["until"] == "resume" and not row["symbol"] for row in status["latches"]):
+        return "; until run.py resume"
+    wait_s = status["next_day_in_s"]
+    return f"; next venue day in {wait_s:.0f} s" if wait_s is not None else ""
+
+
 def headline(status: dict[str, Any]) -> str:
     """Return one line for the log: money, slots, and what each symbol waits for."""
     if status["equity"] is None:
@@ -137,8 +155,8 @@ def headline(status: dict[str, Any]) -> str:
     head += f", day P&L {status['day_pnl'] or 0:+,.2f}"
     if status["day_limit"]:
         head += f" of -{status['day_limit']:,.2f}"
-    if status["state"] == "HALTED":
-        return f"{head}; {status['reason']}; next venue day in {status['next_day_in_s']:.0f} s"
+    if status["state"] in ("HALTED", "FLATTEN"):
+        return f"{head}; {status['reason']}{_released(status)}"
     held = {p["symbol"]: p for p in status["positions"]}
     parts = []
     for symbol, row in status["symbols"].items():

@@ -1,9 +1,12 @@
 """What a person may ask of the running bot through the control API."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from actors.directory import Directory
+from actors.edges.state_directory import StateDirectory
+from actors.latches import ACCOUNT, Latched, awaits_person, stopped, stored
 from actors.supervisor import SupervisorActor
 from config import Config
 from core import messages as m
@@ -13,6 +16,11 @@ from core.risk.machine import RiskMachine
 from core.routes import Room
 
 Body = dict[str, Any]
+
+_SOURCES = ("cli", "dashboard")
+_REASON_MAX = 200
+_STORED_WITHIN_S = 2.0
+_LOOK_S = 0.02
 
 
 class Steering:
@@ -24,16 +32,93 @@ class Steering:
     def __init__(
         self,
         config: Config,
+        state: StateDirectory,
         standing: Callable[[], tuple[Directory | None, SupervisorActor | None, RiskMachine | None]],
         stopping: Callable[[], None],
     ) -> None:
         self._config = config
+        self._state = state
         self._standing = standing
         self._stop = stopping
 
-    def commands(self) -> dict[str, Callable[[Body], Body]]:
+    def commands(self) -> dict[str, Callable[[Body], Body | Awaitable[Body]]]:
         """Return the commands by name."""
-        return {"crash": self.crash, "revive": self.revive, "stop": self.stop}
+        return {
+            "crash": self.crash,
+            "revive": self.revive,
+            "stop": self.stop,
+            "halt": self.halt,
+            "flatten": self.flatten,
+            "pause": self.pause,
+            "resume": self.resume,
+        }
+
+    async def halt(self, body: Body) -> Body:
+        """Open nothing more until a person resumes; positions keep their stops."""
+        self._post(m.Halt(source=_source(body), reason=_reason(body)))
+        return await self._settled(stopped)
+
+    async def flatten(self, body: Body) -> Body:
+        """Halt, and close every position of ours at market."""
+        self._post(m.Flatten(source=_source(body), reason=_reason(body)))
+        return await self._settled(lambda risk: stopped(risk, flat=True))
+
+    async def pause(self, body: Body) -> Body:
+        """Open nothing more on one symbol until a person resumes it."""
+        symbol = self._symbol(body)
+        self._post(m.Pause(symbol=symbol, source=_source(body), reason=_reason(body)))
+        return await self._settled(
+            lambda risk: awaits_person(risk.symbol_states.get(symbol)), symbol
+        )
+
+    async def resume(self, body: Body) -> Body:
+        """Release what waits for a person: of one symbol, or of the account and all symbols."""
+        symbol = self._symbol(body) if body.get("symbol") else ACCOUNT
+        wish = self._state.kill_wish()
+        if wish and not symbol:
+            raise ConfigurationError(
+                f"{self._state.kill_file} must be gone before resume, it asks for {wish}."
+                " Fix: delete it, then resume."
+            )
+        self._post(m.Resume(symbol=symbol, source=_source(body)))
+
+        def free(risk: Latched) -> bool:
+            states = dict(risk.symbol_states)
+            asked = [states.get(symbol)] if symbol else [risk.state, *states.values()]
+            return not any(map(awaits_person, asked))
+
+        return await self._settled(free, symbol)
+
+    def _post(self, command: m.Halt | m.Flatten | m.Pause | m.Resume) -> None:
+        directory, _ = self._started()
+        directory.post(command, sender="operator", cause=None)
+
+    async def _settled(self, taken: Callable[[Latched], bool], symbol: str = ACCOUNT) -> Body:
+        """Answer once risk has taken the command and the state is on disk, or after 2 s as it is.
+
+        `taken` tells of memory, `stored` of the disk: only both together survive a restart.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _STORED_WITHIN_S
+        while True:
+            risk = self._standing()[2]
+            in_memory = risk is not None and taken(risk)
+            on_disk = risk is not None and in_memory and stored(risk, symbol)
+            if on_disk or loop.time() > deadline:
+                break
+            await asyncio.sleep(_LOOK_S)
+        held = None
+        if risk is not None:
+            held = risk.symbol_states.get(symbol) if symbol else risk.state
+        return {
+            "ok": on_disk,
+            "taken": in_memory,
+            "stored": on_disk,
+            "symbol": symbol,
+            "state": "ACTIVE" if held is None else held.state.value,
+            "reason": "" if held is None else held.reason,
+            "kill_file": str(self._state.kill_file),
+        }
 
     def crash(self, body: Body) -> Body:
         """Make a symbol's actor raise, or hang; on the embedded venue only."""
@@ -89,3 +174,14 @@ class Steering:
         if directory is None or supervisor is None:
             raise UnavailableError("the bot is still starting. Fix: try again in some seconds.")
         return directory, supervisor
+
+
+def _source(body: Body) -> str:
+    given = body.get("source")
+    return given if given in _SOURCES else "cli"
+
+
+def _reason(body: Body) -> str:
+    """Return why, in the person's words; they end in log and database, so they are bounded."""
+    given = body.get("reason")
+    return given[:_REASON_MAX] if isinstance(given, str) and given.strip() else "a person asked"

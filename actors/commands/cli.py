@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
+from actors.commands.options import AsJson, ConfigFile, SymbolName, settings_of
+from actors.commands.safety import add_safety_commands
 from core.errors import TradingError, UsageError
 
 if TYPE_CHECKING:
     from actors.commands.train import LearningOptions
-    from config import Config
 
-_PAPER: Final = Path(__file__).parents[2] / "config" / "paper.yaml"
 _INTERNAL_ERROR: Final = 70
 _INTERRUPTED: Final = 130
 
@@ -43,13 +43,6 @@ app = typer.Typer(
     epilog="Any command takes --debug, which adds a traceback to errors.",
     context_settings={"help_option_names": ["--help"]},
 )
-
-ConfigFile = Annotated[
-    str | None,
-    typer.Option("--config", metavar="FILE", help="Settings, as given or in config/. [paper.yaml]"),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-SymbolName = Annotated[str, typer.Argument(metavar="SYMBOL", help="For example BTCUSDT.")]
 
 DataDir = Annotated[
     Path, typer.Option("--data", metavar="DIR", help="Folder of SYMBOL-INTERVAL kline files.")
@@ -84,7 +77,7 @@ def run(
         raise UsageError(
             f"--duration must be more than 0 seconds, was {duration:g}. Fix: raise it."
         )
-    settings = _settings(config, **({"DASHBOARD": False} if no_dashboard else {}))
+    settings = settings_of(config, **({"DASHBOARD": False} if no_dashboard else {}))
     from actors.commands.run import run_bot
 
     return run_bot(settings, duration)
@@ -190,7 +183,7 @@ def status(config: ConfigFile = None, as_json: AsJson = False) -> int:
     """Show the running bot: state, profit, positions, symbols."""
     from actors.commands.control import show_status
 
-    return show_status(_settings(config), as_json=as_json)
+    return show_status(settings_of(config), as_json=as_json)
 
 
 @app.command(epilog="Example: python run.py crash BTCUSDT")
@@ -202,7 +195,7 @@ def crash(
     """Make a symbol's actor fail, to see that nothing else does (embedded venue only)."""
     from actors.commands.control import crash_symbol
 
-    return crash_symbol(_settings(config), symbol, hang=hang)
+    return crash_symbol(settings_of(config), symbol, hang=hang)
 
 
 @app.command(epilog="Example: python run.py trace BTCUSDT:1870000001 --format mermaid")
@@ -221,7 +214,7 @@ def trace(
         raise UsageError(f"--format must be text or mermaid, was {form!r:.40}. Fix: use one.")
     from actors.commands.trace import show_trace
 
-    return show_trace(_settings(config), asked, form=form, as_json=as_json)
+    return show_trace(settings_of(config), asked, form=form, as_json=as_json)
 
 
 @app.command(epilog="Example: python run.py explain BTCUSDT@2026-07-01T12:30")
@@ -239,7 +232,7 @@ def explain(
     """Tell why it traded, or why it did not: every rule with its number and limit."""
     from actors.commands.explain import show_explanation
 
-    return show_explanation(_settings(config), asked, as_json=as_json)
+    return show_explanation(settings_of(config), asked, as_json=as_json)
 
 
 @app.command(epilog="Example: python run.py replay --from 2026-07-01T12:00 --to 2026-07-01T13:00")
@@ -258,7 +251,7 @@ def replay(
     from actors.commands.moments import venue_ns
     from actors.commands.replay import replay as run_replay
 
-    settings = _settings(config)
+    settings = settings_of(config)
     return run_replay(
         settings,
         None if config is None else settings,
@@ -273,7 +266,7 @@ def revive(symbol: SymbolName, config: ConfigFile = None) -> int:
     """Start a quarantined symbol again; its crashes so far are forgotten."""
     from actors.commands.control import revive_symbol
 
-    return revive_symbol(_settings(config), symbol)
+    return revive_symbol(settings_of(config), symbol)
 
 
 @app.command(
@@ -290,6 +283,9 @@ def replay_crash(
     from actors.commands.replay_crash import replay_crash as run_again
 
     return run_again(file, debugger=debugger, as_json=as_json)
+
+
+add_safety_commands(app)
 
 
 def main(arguments: list[str]) -> int:
@@ -334,7 +330,7 @@ def _learning_options(
     from actors.edges.log import setup_log
     from actors.edges.state_directory import StateDirectory
 
-    settings = _settings(config)
+    settings = settings_of(config)
     setup_log(settings.LOG_LEVEL)
     return LearningOptions(
         data=data,
@@ -367,12 +363,3 @@ def _names(text: str) -> tuple[str, ...]:
     if not names:
         raise UsageError(f"--symbols must name at least 1 symbol, was {text!r}. Fix: name one.")
     return names
-
-
-def _settings(config: str | None, **flags: Any) -> "Config":
-    from actors.edges.log import scrubber
-    from config import load_config
-
-    settings = load_config(_PAPER if config is None else config, **flags)
-    scrubber.register(*settings.secrets())
-    return settings

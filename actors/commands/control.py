@@ -43,9 +43,9 @@ def revive_symbol(config: Config, symbol: str) -> int:
 
 
 def status_lines(snapshot: Mapping[str, Any]) -> Iterator[str]:
-    """Yield one plain line for the bot, then one a position and one a symbol."""
+    """Yield one plain line for the bot, then one a latch, a position, a symbol and a refusal."""
     yield _headline(snapshot)
-    for titles, rows in (_positions(snapshot), _symbols(snapshot)):
+    for titles, rows in _sections(snapshot):
         for row in rows:
             yield "  ".join(f"{t}={v}" for t, v in zip(titles, row, strict=True))
 
@@ -57,7 +57,7 @@ def _print_tables(snapshot: Mapping[str, Any]) -> None:
 
     console = Console()
     console.print(Text(_headline(snapshot), style="bold"))
-    for titles, rows in (_positions(snapshot), _symbols(snapshot)):
+    for titles, rows in _sections(snapshot):
         if not rows:
             continue
         table = Table(*titles)
@@ -73,6 +73,34 @@ def _headline(snapshot: Mapping[str, Any]) -> str:
         f"  day_pnl={_amount(snapshot.get('day_pnl'))}"
         f"  day_limit={_amount(snapshot.get('day_limit'))}"
     )
+
+
+def _sections(snapshot: Mapping[str, Any]) -> tuple[tuple[Row, Sequence[Row]], ...]:
+    return (
+        _latches(snapshot),
+        _positions(snapshot),
+        _symbols(snapshot),
+        _refusals(snapshot),
+    )
+
+
+def _latches(snapshot: Mapping[str, Any]) -> tuple[Row, Sequence[Row]]:
+    titles = ("latched", "scope", "until", "why")
+    rows = [
+        (row["state"], row["symbol"] or "account", row["until"], row["reason"])
+        for row in snapshot.get("latches", ())
+    ]
+    return titles, rows
+
+
+def _refusals(snapshot: Mapping[str, Any]) -> tuple[Row, Sequence[Row]]:
+    titles = ("refused", "at", "why")
+    rows = [
+        (name, _moment(refusal.get("at_ms")), str(refusal.get("reason")))
+        for name, symbol in snapshot.get("symbols", {}).items()
+        if (refusal := symbol.get("last_refusal"))
+    ]
+    return titles, rows
 
 
 def _positions(snapshot: Mapping[str, Any]) -> tuple[Row, Sequence[Row]]:

@@ -53,6 +53,7 @@ async def _live(bot: MultiSymbolBot, duration_s: float | None) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGUSR1, bot.kill_switch.signal)
     last_resort = LastResort()
     bot.leave_by(last_resort)
     try:

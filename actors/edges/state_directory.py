@@ -17,6 +17,7 @@ from core.errors import ConfigurationError, TradingError, UnavailableError
 
 _FOLDERS: Final = ("logs", "traces", "crashes", "keys", "venue")
 _PRIVATE: Final = 0o700
+_KILL_TEXT_MAX: Final = 64
 
 
 class NotRunningError(TradingError):
@@ -69,6 +70,22 @@ class StateDirectory:
     def control_file(self) -> Path:
         """Address and token of the running bot's control API."""
         return self.root / "control.json"
+
+    @property
+    def kill_file(self) -> Path:
+        """File whose existence halts the bot; with the text `flatten` it also closes all."""
+        return self.root / "KILL"
+
+    def kill_wish(self) -> str:
+        """Return what the kill file asks for: halt, flatten, or nothing where there is none."""
+        try:
+            with self.kill_file.open("rb") as file:
+                text = file.read(_KILL_TEXT_MAX)
+        except FileNotFoundError:
+            return ""
+        except OSError:
+            return "halt"  # something is there, and doubt means no entry
+        return "flatten" if text.strip().lower() == b"flatten" else "halt"
 
     @property
     def logs(self) -> Path:

@@ -9,8 +9,8 @@ import orjson
 import pytest
 import yaml
 
-from actors.commands.cli import _PAPER
 from actors.commands.moments import shown
+from actors.commands.options import PAPER
 from actors.message_text import KINDS, as_text, message_of
 from actors.replaying import EVENTS, Builders, Replay, Report
 from actors.tracing import read_trace
@@ -34,7 +34,7 @@ def commands(run: Recorded, capsys: pytest.CaptureFixture[str]) -> Commands:
 
 def other_settings(folder: Path, **changed: Any) -> str:
     path = folder / "other.yaml"
-    settings = yaml.safe_load(_PAPER.read_text(encoding="utf-8"))
+    settings = yaml.safe_load(PAPER.read_text(encoding="utf-8"))
     path.write_text(yaml.safe_dump({k.upper(): v for k, v in settings.items()} | changed))
     return str(path)
 

@@ -1,0 +1,30 @@
+"""Options that several commands share, and the settings that they name."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from config import Config
+
+PAPER: Final = Path(__file__).parents[2] / "config" / "paper.yaml"
+
+ConfigFile = Annotated[
+    str | None,
+    typer.Option("--config", metavar="FILE", help="Settings, as given or in config/. [paper.yaml]"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+SymbolName = Annotated[str, typer.Argument(metavar="SYMBOL", help="For example BTCUSDT.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+
+
+def settings_of(config: str | None, **flags: Any) -> "Config":
+    """Read the settings; from now on their secrets are kept out of logs and errors."""
+    from actors.edges.log import scrubber
+    from config import load_config
+
+    settings = load_config(PAPER if config is None else config, **flags)
+    scrubber.register(*settings.secrets())
+    return settings
