@@ -13,15 +13,17 @@ from actors.directory import Directory
 from actors.edges.database import DatabaseManager
 from actors.edges.gateway import Gateway
 from actors.edges.lease import RENEW_S, Holder, Lease
+from actors.edges.local_check import presumed_balance
 from actors.edges.provenance import provenance
 from actors.edges.service_notify import ServiceNotify
+from actors.edges.start_check import require_green_start
 from actors.edges.state_directory import StateDirectory, StateLock
 from actors.edges.strategy_loader import load_strategy_class
 from actors.edges.system_clock import SystemClock
 from actors.edges.venue_choice import ChosenVenue, reach, release
 from actors.kill_switch import KillSwitch
 from actors.mailbox import Mailbox
-from actors.narration import Line, narrate_prepared
+from actors.narration import Line, narrate_prepared, narrate_sizes
 from actors.runtime import Threads
 from actors.shutdown import LastResort, settle, stop_in_order, within
 from actors.status import RejectedFrames, headline, snapshot
@@ -36,6 +38,7 @@ from core import messages as m
 from core.errors import SupervisorGaveUpError, UnavailableError
 from core.execution.bracket import ZERO
 from core.risk.machine import RiskMachine
+from core.risk.worst_case import size_lines, worst_case
 from core.routes import Room
 from models.model_files import model_path
 
@@ -154,7 +157,9 @@ class MultiSymbolBot:
         self._directory = Directory(
             epoch=epoch, clock=clock, tracer=self._tracer, crash_files=self._crash_files
         )
-        await self._connect(assembly, clock, models.lines)
+        if self.config.VENUE == "live":
+            await self._require_green()
+        await self._connect(assembly, clock, (*models.lines, *self._size_lines()))
         self._start_tree(assembly, epoch)
         await self._until_up()
         if self._stopping.is_set():
@@ -163,6 +168,18 @@ class MultiSymbolBot:
         self._notify.ready(f"trading {len(self.symbols)} symbols on {self.config.VENUE}")
         log.info(f"control API on {self._control.url}, state in {self.state.root}")
         return True
+
+    async def _require_green(self) -> None:
+        """Trade real money only if the self-check finds nothing red; say what it warns of."""
+        assert self.address is not None
+        for finding in await require_green_start(self.config, self.state, self.address):
+            if finding.fix:
+                log.warning(f"check: {finding.name}: {finding.detail}. Fix: {finding.fix}.")
+
+    def _size_lines(self) -> Iterator[Line]:
+        """Yield the effective sizes where the formula asks for far more."""
+        worst = worst_case(self.config, self.config.SYMBOLS, presumed_balance(self.config))
+        return narrate_sizes(size_lines(worst))
 
     def _asked_to_stop(self) -> bool:
         """Return False for a stop that a person asked for; raise what the supervisor gave up on."""

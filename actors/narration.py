@@ -4,7 +4,7 @@ From a message to its lines in one function, so that the whole narrative stands 
 line is (level, module, text).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from core import messages as m
@@ -34,6 +34,12 @@ def narrate_prepared(instrument: Instrument, leverage: dict[str, Any]) -> Iterat
         ),
     )
     yield "INFO", "__main__", f"Leverage set for {instrument.symbol}: {answer}"
+
+
+def narrate_sizes(lines: Iterable[str]) -> Iterator[Line]:
+    """Yield what start-up says of sizes far below the formula's."""
+    for line in lines:
+        yield "WARNING", "risk", line
 
 
 def narrate(message: Any) -> Iterator[Line]:

@@ -65,6 +65,10 @@ class Config(BaseSettings):
     I_UNDERSTAND_LIVE: Text = setting(
         "", "yes allows VENUE=live; accepted from the environment only."
     )
+    ALLOW_TRANSFER: Truth = switch(
+        "Accept a key that may move funds between accounts; one that may withdraw is refused.",
+        on=False,
+    )
     VENUE_SEED: Whole = setting(7, "Seed of the embedded venue's prices.", ge=0)
     VENUE_SPEED: Real = setting(
         1.0, "Venue seconds per wall second of the embedded venue; 0 stands still.", ge=0, le=10_000

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from actors.commands.options import ConfigFile, Reason, SymbolName, Yes, settings_of
+from actors.commands.options import AsJson, ConfigFile, Reason, SymbolName, Yes, settings_of
 
 
 def add_safety_commands(app: typer.Typer) -> None:
@@ -59,3 +59,10 @@ def add_safety_commands(app: typer.Typer) -> None:
         from actors.commands.panic import panic as emergency_stop
 
         return emergency_stop(config, everything=everything)
+
+    @app.command(epilog="Example: python run.py check --config prod.yaml --json")
+    def check(config: ConfigFile = None, as_json: AsJson = False) -> int:
+        """Check settings, key, clock, streams, symbols, models and storage; 78 if one is red."""
+        from actors.commands.check import show_check
+
+        return show_check(settings_of(config), as_json=as_json)

@@ -61,10 +61,10 @@ def test_a_frozen_bot_with_a_locked_database_is_made_flat_and_wakes_to_nothing(
     bot = world.start_bot()
     eventually("a protected position", lambda: protected(world), 60)
     order_by_hand(world, "XRPUSDT", "BUY", "50")
-    os.kill(bot.pid, signal.SIGSTOP)
     blocker = sqlite3.connect(world.state / "async_bot_state.db", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
     try:
-        blocker.execute("BEGIN IMMEDIATE")
+        os.kill(bot.pid, signal.SIGSTOP)
         ours = held(world.ledger()) - {"XRPUSDT"}
         assert ours
         said = panic(world)
