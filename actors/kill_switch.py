@@ -37,7 +37,7 @@ class KillSwitch:
         self._standing = standing
         self._signalled = False
         self._said = ""
-        self._told: tuple[str, int] = ("", 0)  # what risk was told last, and when (wall ns)
+        self._told: tuple[str, int] | None = None  # what risk was told last, when (wall ns)
 
     def signal(self) -> None:
         """Halt as soon as there is somebody to tell; safe at any time of a bot's life."""
@@ -59,8 +59,10 @@ class KillSwitch:
         if risk is not None and stopped(risk, flat=wish == "flatten"):
             return
         now_ns = directory.clock.wall_ns()
-        if self._told[0] == wish and now_ns - self._told[1] < _AGAIN_NS:
-            return
+        if self._told is not None:
+            told, at_ns = self._told
+            if told == wish and now_ns - at_ns < _AGAIN_NS:
+                return
         self._told = (wish, now_ns)
         directory.post(self._command(wish), sender="operator", cause=None)
 

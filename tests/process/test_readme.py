@@ -45,6 +45,19 @@ REAL_VENUE = (
     ".venv/bin/python run.py --config testnet.yaml",
 )
 THIS_VERY_RUN = ("make test",)
+STOPPING = (
+    ".venv/bin/python run.py check",
+    '.venv/bin/python run.py halt --reason "news at 14:00"',
+    ".venv/bin/python run.py resume --yes",
+    ".venv/bin/python run.py pause BTCUSDT",
+    ".venv/bin/python run.py resume BTCUSDT --yes",
+    ".venv/bin/python run.py flatten --yes",
+    "touch state/KILL",
+    "echo flatten > state/KILL",
+    'kill -USR1 "$(cat state/bot.lock)"',
+    ".venv/bin/python run.py panic --config paper.yaml",
+    "rm state/KILL",
+)
 
 
 def shell(command: str, world: World, name: str, **env: str) -> "Shell":
@@ -83,7 +96,7 @@ class Shell:
 
 
 def test_every_command_of_the_readme_is_known_here() -> None:
-    known = {*LONG_RUNNING, *WHILE_IT_RUNS, *LEARNING, *REAL_VENUE, *THIS_VERY_RUN}
+    known = {*LONG_RUNNING, *WHILE_IT_RUNS, *STOPPING, *LEARNING, *REAL_VENUE, *THIS_VERY_RUN}
     assert set(COMMANDS) == known
 
 
@@ -99,6 +112,20 @@ def test_make_run_trades_and_the_second_terminal_works(world: World) -> None:
         code = bot.ctrl_c()
     assert code in (0, -signal.SIGINT, 2, 130), bot.text()  # how make and shell report an interrupt
     assert "Traceback" not in bot.text()
+
+
+def test_every_way_to_stop_works_as_written(world: World) -> None:
+    bot = shell(f"{sys.executable} run.py --no-dashboard", world, "bot")
+    try:
+        bot.says("Stop orders placed", 90)
+        for number, command in enumerate(STOPPING):
+            here = command.replace("state/", f"{world.state}/")
+            asked = shell(here, world, f"stopping-{number}")
+            assert asked.done(60) == 0, (command, asked.text(), bot.text())
+        bot.says("HALTED: cli: news at 14:00", 1)
+        bot.says("FLATTEN: cli", 1)
+    finally:
+        assert bot.ctrl_c() == 0, bot.text()
 
 
 def test_the_venue_alone_takes_the_bot(world: World) -> None:

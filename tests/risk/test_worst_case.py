@@ -44,7 +44,10 @@ def test_a_start_with_the_specified_numbers_tells_the_effective_size_and_the_wor
 def test_symbols_of_other_settings_have_a_line_of_their_own():
     config = settings(SYMBOL_CONFIGS={"ETHUSDT": {"LEVERAGE": 2}})
     rows = size_lines(worst(config))[1:-1]
-    assert [row.split("]")[0] for row in rows] == ["[BTCUSDT, BNBUSDT, ADAUSDT, SOLUSDT", "[ETHUSDT"]
+    assert [row.split("]")[0] for row in rows] == [
+        "[BTCUSDT, BNBUSDT, ADAUSDT, SOLUSDT",
+        "[ETHUSDT",
+    ]
 
 
 def test_the_live_profile_has_nothing_to_warn_of():
