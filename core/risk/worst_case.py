@@ -66,9 +66,19 @@ def _size(policy: RiskPolicy, symbol: str, balance: Decimal, day_limit: Decimal)
     limits = _limits(policy, symbol, day_limit)
     raw = balance * limits.risk_per_trade / limits.stop_pct
     exposure = _free(balance)
-    found = caps(raw=raw, balance=balance, price=_ONE, sign=1, exposure=exposure, limits=limits)
-    # Lots are counted in base units, which a price of 1 says nothing about.
-    in_quote = tuple(cap for cap in found if cap[0] != "market_lot")
+    found = caps(
+        raw=raw,
+        balance=balance,
+        price=_ONE,
+        sign=1,
+        held=_ZERO,
+        correlated=_ZERO,
+        exposure=exposure,
+        limits=limits,
+    )
+    # Lots are counted in base units, which a price of 1 says nothing about; how symbols move
+    # together shows only once they have moved.
+    in_quote = tuple(cap for cap in found if cap[0] not in ("market_lot", "correlated"))
     name, notional = binding(in_quote, policy.SIZING_MODE)
     reserved = reserve(notional, _ONE, limits)
     return EntrySize(
@@ -84,12 +94,19 @@ def _size(policy: RiskPolicy, symbol: str, balance: Decimal, day_limit: Decimal)
 
 def _free(balance: Decimal) -> Exposure:
     return Exposure(
-        gross=_ZERO, net=_ZERO, at_risk=_ZERO, margin_free=balance, margin_reserved=_ZERO
+        gross=_ZERO,
+        net=_ZERO,
+        at_risk=_ZERO,
+        drift=_ZERO,
+        margin_free=balance,
+        margin_reserved=_ZERO,
     )
 
 
 def _limits(policy: RiskPolicy, symbol: str, day_limit: Decimal) -> Limits:
-    return sizing_limits(policy, symbol, None, day_limit=day_limit, lost_today=_ZERO)
+    return sizing_limits(
+        policy, symbol, None, day_limit=day_limit, lost_today=_ZERO, gained_today=_ZERO
+    )
 
 
 def size_lines(worst: WorstCase) -> tuple[str, ...]:

@@ -61,11 +61,6 @@ class Process:
         """Return what it printed so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    @property
-    def pid(self) -> int:
-        """Return its process id."""
-        return self._process.pid
-
     def alive(self) -> bool:
         """Tell whether it still runs."""
         return self._process.poll() is None
