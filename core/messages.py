@@ -322,7 +322,7 @@ class DayLedger:
     transfers: Decimal = Decimal(0)  # in minus out since 00:00: no gain, no loss
     wallet_start: Decimal = Decimal(0)
     equity_min: Decimal = Decimal(0)  # lowest of the day
-    # Mark at 00:00 of what was carried over; under the empty symbol the equity drawdown counts from.
+    # Mark at 00:00 of what was carried over; under the empty symbol the peak drawdown counts from.
     bases: tuple[tuple[str, Decimal], ...] = ()
 
 

@@ -69,21 +69,26 @@ class Returns:
         self._last[symbol] = (bar, close)
 
     # ------------------------------------------------------------------ spikes
-    def move_of_bar(self, symbol: str, close_ns: int, price: float) -> tuple[float, float] | None:
-        """Return a bar's return and its spike threshold, 12 median absolute deviations.
+    def move_of_bar(self, symbol: str, close_ns: int, price: float) -> float | None:
+        """Return the return of the bar that closed at `price`; None while its start is unknown.
 
-        None while the close before it is unknown.  It does not matter whether the bar itself has
-        been heard of yet.
+        It does not matter whether the bar itself has been heard of yet.
         """
         bar = close_ns // self._interval_ns - 1
         known = (self._last.get(symbol), self._before.get(symbol))
         before = next((one for one in known if one is not None and one[0] == bar - 1), None)
-        if before is None or before[1] <= 0:
-            return None
-        valid = self._returns[symbol][(self._stamps[symbol] >= 0) & (self._stamps[symbol] < bar)]
-        deviations = np.abs(valid - np.median(valid)) if len(valid) >= _COMMON_MIN else None
-        spike = _SPIKE_MADS * float(np.median(deviations)) if deviations is not None else 0.0
-        return price / before[1] - 1.0, spike
+        return price / before[1] - 1.0 if before is not None and before[1] > 0 else None
+
+    def spike(self, symbol: str, close_ns: int) -> float:
+        """Return 12 median absolute deviations of the returns before a bar; 0 if they are few."""
+        bar = close_ns // self._interval_ns - 1
+        stamps = self._stamps.get(symbol)
+        if stamps is None:
+            return 0.0
+        valid = self._returns[symbol][(stamps >= 0) & (stamps < bar)]
+        if len(valid) < _COMMON_MIN:
+            return 0.0
+        return _SPIKE_MADS * float(np.median(np.abs(valid - np.median(valid))))
 
     # ------------------------------------------------------------------ shocks
     def shock(
