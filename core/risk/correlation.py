@@ -106,8 +106,11 @@ class Returns:
         harmful = np.outer(directions, directions)
         filled = np.where(np.isnan(correlation), harmful, correlation)
         np.fill_diagonal(filled, 1.0)
-        squared = float(exposed @ filled[:-1, :-1] @ exposed) if names else 0.0
-        together = sign * float(filled[-1, :-1] @ exposed) if names else 0.0
+        parts, rows = exposed.tolist(), filled.tolist()
+        squared = math.fsum(
+            one * other * rows[i][j] for i, one in enumerate(parts) for j, other in enumerate(parts)
+        )
+        together = sign * math.fsum(part * rows[-1][i] for i, part in enumerate(parts))
         most = limit / size
         # (squared + 2 v together + v^2) <= most^2, with v the new symbol's notional x volatility
         inside = together * together - squared + most * most
@@ -145,4 +148,5 @@ class Returns:
         scale = np.sqrt((squares @ known.T) * (known @ squares.T))
         usable = (common >= _COMMON_MIN) & (scale > 0)
         correlation = np.where(usable, centred @ centred.T / np.where(usable, scale, 1.0), np.nan)
-        return volatility, correlation
+        # The last bits of a matrix product depend on where its arrays lie; a replay must not.
+        return volatility.round(9), correlation.round(6)
