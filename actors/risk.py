@@ -12,9 +12,10 @@ from core.routes import Room
 class RiskActor(TradingActor):
     """The only gate between a wish and an order.
 
-    State:  positions, reservations, marks, wallet, trading day, latches, generations.
-    In:     Proposal, ExitProposal, fills, positions, account, marks, states of others, Tick
-    Out:    Decision, Approval, ExitApproval, StateChanged, DayLedger
+    State:  positions, reservations, marks, returns, wallet, trading day, latches, generations.
+    In:     Proposal, ExitProposal, fills, positions, account, marks, klines, refusals, states of
+            others, Halt, Flatten, Pause, Resume, Tick
+    Out:    Decision, Approval, ExitApproval, StateChanged, LossStreak, DayLedger
     If it dies: nothing is approved until it has read the book again and execution has reconciled.
     """
 

@@ -63,7 +63,7 @@ class Case:
         """Return the symbol's mark price, if one was heard."""
         return self.book.marks.get(self.proposal.symbol)
 
-    @property
+    @cached_property
     def balance(self) -> Decimal:
         """Return what sizes an order: the wallet less open losses; gains do not count."""
         wallet = self.book.wallet or Decimal(0)

@@ -76,7 +76,7 @@ class Commands:
         streaks = (self._trips.forgive(symbol, now.venue_ns) for symbol in forgiven)
         out += tuple(streak for streak in streaks if streak is not None)
         for symbol in dict.fromkeys((*scopes, *forgiven)):
-            self._entries.count_anew(symbol, now)
+            self._entries.count_anew(symbol)
             self._signals.forget(symbol)
             self._unprotected.pop(symbol, None)
         if not wish.symbol:

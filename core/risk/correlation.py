@@ -69,21 +69,26 @@ class Returns:
         self._last[symbol] = (bar, close)
 
     # ------------------------------------------------------------------ spikes
-    def move_of_bar(self, symbol: str, close_ns: int, price: float) -> tuple[float, float] | None:
-        """Return a bar's return and its spike threshold, 12 median absolute deviations.
+    def move_of_bar(self, symbol: str, close_ns: int, price: float) -> float | None:
+        """Return the return of the bar that closed at `price`; None while its start is unknown.
 
-        None while the close before it is unknown.  It does not matter whether the bar itself has
-        been heard of yet.
+        It does not matter whether the bar itself has been heard of yet.
         """
         bar = close_ns // self._interval_ns - 1
         known = (self._last.get(symbol), self._before.get(symbol))
         before = next((one for one in known if one is not None and one[0] == bar - 1), None)
-        if before is None or before[1] <= 0:
-            return None
-        valid = self._returns[symbol][(self._stamps[symbol] >= 0) & (self._stamps[symbol] < bar)]
-        deviations = np.abs(valid - np.median(valid)) if len(valid) >= _COMMON_MIN else None
-        spike = _SPIKE_MADS * float(np.median(deviations)) if deviations is not None else 0.0
-        return price / before[1] - 1.0, spike
+        return price / before[1] - 1.0 if before is not None and before[1] > 0 else None
+
+    def spike(self, symbol: str, close_ns: int) -> float:
+        """Return 12 median absolute deviations of the returns before a bar; 0 if they are few."""
+        bar = close_ns // self._interval_ns - 1
+        stamps = self._stamps.get(symbol)
+        if stamps is None:
+            return 0.0
+        valid = self._returns[symbol][(stamps >= 0) & (stamps < bar)]
+        if len(valid) < _COMMON_MIN:
+            return 0.0
+        return _SPIKE_MADS * float(np.median(np.abs(valid - np.median(valid))))
 
     # ------------------------------------------------------------------ shocks
     def shock(
@@ -101,8 +106,11 @@ class Returns:
         harmful = np.outer(directions, directions)
         filled = np.where(np.isnan(correlation), harmful, correlation)
         np.fill_diagonal(filled, 1.0)
-        squared = float(exposed @ filled[:-1, :-1] @ exposed) if names else 0.0
-        together = sign * float(filled[-1, :-1] @ exposed) if names else 0.0
+        parts, rows = exposed.tolist(), filled.tolist()
+        squared = math.fsum(
+            one * other * rows[i][j] for i, one in enumerate(parts) for j, other in enumerate(parts)
+        )
+        together = sign * math.fsum(part * rows[-1][i] for i, part in enumerate(parts))
         most = limit / size
         # (squared + 2 v together + v^2) <= most^2, with v the new symbol's notional x volatility
         inside = together * together - squared + most * most
@@ -140,4 +148,5 @@ class Returns:
         scale = np.sqrt((squares @ known.T) * (known @ squares.T))
         usable = (common >= _COMMON_MIN) & (scale > 0)
         correlation = np.where(usable, centred @ centred.T / np.where(usable, scale, 1.0), np.nan)
-        return volatility, correlation
+        # The last bits of a matrix product depend on where its arrays lie; a replay must not.
+        return volatility.round(9), correlation.round(6)

@@ -15,18 +15,9 @@ class Review:
         self._now = now
         self._checks: list[m.RuleCheck] = []
         self._caps: tuple[tuple[str, Decimal], ...] = ()
+        self.passed = True  # no rule failed so far
         self.quantity = ZERO  # once sized, base units
         self.binding = "nothing"  # the cap that set it
-
-    @property
-    def passed(self) -> bool:
-        """Tell whether no rule failed so far."""
-        return all(check.passed for check in self._checks)
-
-    @property
-    def failed(self) -> tuple[str, ...]:
-        """Return the rules that failed so far, in order."""
-        return tuple(check.rule for check in self._checks if not check.passed)
 
     def size(self, caps: tuple[tuple[str, Decimal], ...], binding: str, quantity: Decimal) -> None:
         """Note how large the entry becomes, and what made it so."""
@@ -34,6 +25,7 @@ class Review:
 
     def rule(self, name: str, value: object, limit: object, *, passed: bool) -> None:
         """Note one rule: what was compared, with which limit, and whether it held."""
+        self.passed = self.passed and passed
         self._checks.append(
             m.RuleCheck(rule=name, value=str(value), limit=str(limit), passed=passed)
         )

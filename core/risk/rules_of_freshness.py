@@ -84,12 +84,13 @@ def last_price(case: Case) -> None:
 
 def spike(case: Case) -> None:
     """C18: a move out of all proportion must be confirmed by a mark of after the candle's close."""
-    wish = case.proposal
-    moved = case.account.returns.move_of_bar(wish.symbol, wish.kline_close_ns, float(wish.price))
-    if moved is None:
+    wish, returns = case.proposal, case.account.returns
+    change = returns.move_of_bar(wish.symbol, wish.kline_close_ns, float(wish.price))
+    if change is None:
         return
-    change, threshold = moved
-    limit = max(case.policy.MAX_BAR_RET, threshold)
+    limit = case.policy.MAX_BAR_RET
+    if abs(change) > limit:  # what is far above the one limit is held against the other
+        limit = max(limit, returns.spike(wish.symbol, wish.kline_close_ns))
     told = case.mark
     confirmed = (
         told is not None

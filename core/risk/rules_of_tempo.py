@@ -47,5 +47,5 @@ def same_again(case: Case) -> None:
     quantity = case.review.quantity
     ago_s = case.account.entries.same_again_s(wish.symbol, wish.side, quantity, case.now)
     said = f"{quantity:f} again after {ago_s:.1f} s" if ago_s is not None else "not of late"
-    passed = ago_s is None or ago_s > window_s
+    passed = ago_s is None or ago_s >= window_s
     case.review.rule("dup_window", said, f"{window_s} s", passed=passed)

@@ -8,7 +8,6 @@ from core.clock import NS_PER_DAY, NS_PER_S, Moment, day_of
 from core.messages import Side
 
 _HOUR_NS = 3_600 * NS_PER_S
-_ENTRIES_KEPT = 10_000
 _RECENT_BARS = 60  # the window a signal rate is measured in
 _NORM_BARS_MIN = 240  # what a norm must rest on
 _NORM_NS = 30 * NS_PER_DAY
@@ -16,36 +15,43 @@ _NORM_NS = 30 * NS_PER_DAY
 
 @dataclass(slots=True)
 class Entries:
-    """Approved entries of the last venue day.  Every one counts, whatever became of it."""
+    """Approved entries of the last venue hour and day.  Each counts, whatever became of it."""
 
-    _times: deque[tuple[str, int]] = field(default_factory=deque)
-    _anew_ns: dict[str, int] = field(default_factory=dict)  # a person released the throttle
+    _times: dict[str, deque[int]] = field(default_factory=dict)  # by symbol, ascending
+    _days: dict[int, int] = field(default_factory=dict)
     _latest: dict[str, tuple[Side, Decimal, int]] = field(default_factory=dict)
 
     def restore(self, entries: tuple[tuple[str, int], ...]) -> None:
         """Start from what the journal holds, ascending."""
-        self._times = deque(entries, _ENTRIES_KEPT)
+        for symbol, at_ns in entries:
+            self._count(symbol, at_ns)
 
     def note(self, symbol: str, side: Side, quantity: Decimal, now: Moment) -> None:
         """Count an approval."""
-        self._times.append((symbol, now.venue_ns))
-        while self._times[0][1] <= now.venue_ns - NS_PER_DAY or len(self._times) > _ENTRIES_KEPT:
-            self._times.popleft()
+        self._count(symbol, now.venue_ns)
         self._latest[symbol] = (side, quantity, now.wall_ns)
 
-    def count_anew(self, symbol: str, now: Moment) -> None:
-        """Leave out what was counted so far: a person has seen it."""
-        self._anew_ns[symbol] = now.venue_ns
+    def count_anew(self, symbol: str) -> None:
+        """Leave out of the hour what was counted so far: a person has seen it."""
+        self._times.pop(symbol, None)
 
     def within_hour(self, symbol: str, now: Moment) -> int:
         """Count a symbol's entries of the last venue hour."""
-        since_ns = max(now.venue_ns - _HOUR_NS, self._anew_ns.get(symbol, 0))
-        return sum(1 for name, at_ns in self._times if name == symbol and at_ns > since_ns)
+        times = self._times.get(symbol, ())
+        return sum(1 for at_ns in times if at_ns > now.venue_ns - _HOUR_NS)
 
     def of_day(self, now: Moment) -> int:
         """Count all symbols' entries of this venue day."""
-        today = day_of(now.venue_ns)
-        return sum(1 for _, at_ns in self._times if day_of(at_ns) == today)
+        return self._days.get(day_of(now.venue_ns), 0)
+
+    def _count(self, symbol: str, at_ns: int) -> None:
+        times = self._times.setdefault(symbol, deque())
+        times.append(at_ns)
+        while times[0] <= at_ns - _HOUR_NS:
+            times.popleft()
+        day = day_of(at_ns)
+        self._days = {d: n for d, n in self._days.items() if d >= day - 1}
+        self._days[day] = self._days.get(day, 0) + 1
 
     def same_again_s(self, symbol: str, side: Side, quantity: Decimal, now: Moment) -> float | None:
         """Return how many wall seconds ago the same order was approved; None if it was not."""

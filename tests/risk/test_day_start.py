@@ -53,7 +53,8 @@ def started(snapshot: m.AccountSnapshot, *positions: m.PositionChanged, **book: 
 
 # ---------------------------------------- down at midnight
 def test_a_missed_midnight_is_reckoned_from_the_venues_income():
-    risk = started(account("9900", earned_today="-150", transfers_today="50"))
+    told = account("9900", earned_today="-150", transfers_today="50")
+    risk = started(told, day=a_day("10000", DAY - 1))
     day = risk.book.day
     assert (day.equity_start, day.wallet_start, day.transfers) == (10_000, 10_000, 50)
     assert risk.book.day_pnl() == -150
