@@ -167,9 +167,7 @@ class Config(BaseSettings):
     MAX_ORDER_NOTIONAL_X: Real = setting(
         1.5, "Largest order, multiple of equity.", gt=0, per_symbol=True
     )
-    MAX_ORDER_QTY: Quantities = setting(
-        {}, "Largest order by symbol, base units: {SYMBOL: qty}."
-    )
+    MAX_ORDER_QTY: Quantities = setting({}, "Largest order by symbol, base units: {SYMBOL: qty}.")
     MAX_SYMBOL_NOTIONAL_X: Real = setting(
         1.5, "Largest position of a symbol, multiple of equity.", gt=0, per_symbol=True
     )
