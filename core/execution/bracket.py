@@ -67,6 +67,7 @@ class Bracket:
     filled: Decimal = ZERO  # of the entry, from booked fills
     entry_over: bool = False  # the venue said that the entry will not fill further
     entry_told: bool = False  # risk was told so
+    entry_seen: bool = False  # the venue spoke of it: it can no longer be believed absent
     quantity: Decimal = ZERO  # from booked fills
     entry_price: Decimal = ZERO
     opened: bool = False  # a fill was booked: from now on quantity 0 means closed

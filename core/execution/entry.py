@@ -203,6 +203,7 @@ class Entries:
         `price` is its average price, 0 while unknown.  The first word of a fill starts the naked
         clock; the first word of a price places stop and target.
         """
+        bracket.entry_seen = True
         bracket.executed = max(bracket.executed, executed, bracket.filled)
         bracket.entry_over = bracket.entry_over or from_venue(status) in ENDED
         if bracket.phase in (Phase.SENT, Phase.UNKNOWN):
@@ -239,7 +240,7 @@ class Entries:
         assert bracket.entry is not None
         deadline_wall_ns = bracket.since_wall_ns + self._deadline_ns
         compared = self._recovery.compared_wall_ns > deadline_wall_ns
-        if compared and bracket.not_found >= _NOT_FOUND_MIN:
+        if compared and bracket.not_found >= _NOT_FOUND_MIN and not bracket.entry_seen:
             why = f"not found {bracket.not_found} times, last after {age_ns // NS_PER_S} s"
             self._late.watch(bracket.entry, now)
             return self._drop(bracket, OrderState.ABSENT, "absent", why, now)

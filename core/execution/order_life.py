@@ -37,11 +37,14 @@ ENDED = frozenset(
     }
 )
 
+# What the venue once took was sent, and existed.
+_LIVED = ENDED - {OrderState.NOT_SENT, OrderState.ABSENT}
+
 _NEXT: dict[OrderState, frozenset[OrderState]] = {
     OrderState.SENDING: frozenset(OrderState) - {OrderState.SENDING},
     OrderState.UNKNOWN: frozenset(OrderState) - {OrderState.SENDING, OrderState.UNKNOWN},
-    OrderState.ACKED: frozenset({OrderState.TRIGGERED}) | ENDED,
-    OrderState.TRIGGERED: ENDED,
+    OrderState.ACKED: frozenset({OrderState.TRIGGERED}) | _LIVED,
+    OrderState.TRIGGERED: _LIVED,
     # A late execution overrides a verdict of absence: the 24 h watch of the reliability rules.
     OrderState.ABSENT: frozenset({OrderState.ACKED, OrderState.FILLED}),
 }

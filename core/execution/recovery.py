@@ -87,6 +87,7 @@ class Recovery:
             open_entry = intent.purpose is Purpose.ENTRY and state not in ENDED
             if open_entry and self._holdings.of(intent.symbol).quantity == ZERO:
                 bracket = self._adoption.bracket(intent, Phase.UNKNOWN, now)
+                bracket.entry_seen = state == OrderState.ACKED
                 self._brackets[intent.symbol] = bracket
         self._begun, self._told_flat = True, False
         return self.restart("start-up", now)

@@ -276,6 +276,15 @@ def test_denials_before_the_deadline_prove_nothing():
     assert desk.heard(m.EntryEnded) == []
 
 
+def test_an_entry_that_the_venue_spoke_of_is_never_believed_absent():
+    """Queries forget for half an hour what events have told."""
+    desk = unknown()
+    desk.tell(an_order_event(ENTRY))
+    denied(desk, 60)
+    assert desk.heard(m.EntryEnded) == []
+    assert SYMBOL in desk.machine.brackets
+
+
 def test_a_venue_that_cannot_be_asked_keeps_the_reservation_for_ever():
     desk = unknown()
     for _ in range(300):
