@@ -86,7 +86,7 @@ class PersistenceActor(TradingActor):
         self.handle_guarded(envelopes, lambda: self._commit(envelopes))
 
     def _commit(self, envelopes: list[Any]) -> Iterable[Any]:
-        now = self.now()
+        now = self.context.directory.clock.now()  # not for the trace: no replay writes again
         first = envelopes[0].message
         if isinstance(first, m.FetchBook):
             self._asked += 1
