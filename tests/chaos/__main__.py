@@ -59,7 +59,7 @@ def work(
         rounds = job.run([*points, LAST], until)
     finally:
         job.venue.stop()
-    return {"rounds": [asdict(r) for r in rounds], "secrets": leaks(here), "seed": seed}
+    return {"rounds": [asdict(r) for r in rounds], "secrets": leaks(here), "slow": job.slow}
 
 
 def leaks(folder: Path) -> list[str]:
@@ -94,6 +94,7 @@ def main() -> int:
         jobs=given.jobs,
         seed=given.seed,
         seconds=time.monotonic() - began,
+        slowness=round(max(result["slow"] for result in results), 1),
         secrets_found=[name for result in results for name in result["secrets"]],
     )
     if figures["secrets_found"]:

@@ -50,6 +50,7 @@ SETTINGS = {
     "BACKOFF_MIN_S": "0.1",
 }
 _TIMEOUT_S = 20.0
+_LOADED_IDLE_S = 2.0  # 2 cores, nothing else running
 
 
 class GaveUpError(Exception):
@@ -92,6 +93,16 @@ def _spawn(arguments: list[str], env: dict[str, str], log: Path) -> subprocess.P
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
         )
+
+
+def slowness() -> float:
+    """Return how much longer the bot's modules take to load here and now than on an idle machine.
+
+    Times for the bot are measured in such units where the machine may be busy with other things.
+    """
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import actors.bot"], cwd=ROOT, check=True)
+    return max(1.0, (time.monotonic() - began) / _LOADED_IDLE_S)
 
 
 class Venue:

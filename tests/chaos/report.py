@@ -114,7 +114,8 @@ def table(figures: Row) -> list[str]:
     hit = {p: row["hit"] for p, row in figures["points"].items()}
     head = (
         f"{figures['kills']} kills in {figures['rounds']} rounds ({figures['what']}, "
-        f"{figures['database']}, {figures['jobs']} at once, {figures['seconds']:.0f} s, commit "
+        f"{figures['database']}, {figures['jobs']} at once, {figures['seconds']:.0f} s, "
+        f"machine {figures.get('slowness', 1):.1f} times slower than idle, commit "
         f"{figures['commit']}); rounds with a violation: {figures['rounds_violated']}; with none in"
         f" {figures['kills']} the 95 % bound is {figures['bound_95']}."
     )

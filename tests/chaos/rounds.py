@@ -22,7 +22,7 @@ from tests.chaos.driver_faults import DRIVER_FAULTS
 from tests.chaos.evidence import Database, Evidence, Limits, Row, Window
 from tests.chaos.invariants import violations
 from tests.chaos.naked import intervals
-from tests.chaos.processes import NOT_TRADED, SYMBOLS, Bot, GaveUpError, Venue, eventually
+from tests.chaos.processes import NOT_TRADED, SYMBOLS, Bot, GaveUpError, Venue, eventually, slowness
 
 # A kill while it trades, or while it starts; the last round waits for every outcome.
 RANDOM, EARLY, LAST = "random", "early", "last"
@@ -74,6 +74,7 @@ class Job:
         self.folder, self._dice, self._make = folder, Random(seed), make
         folder.mkdir(parents=True, exist_ok=True)
         self.state = folder / "state"
+        self.slow = slowness()
         self.venue = Venue(folder, seed, rate_limits=rate_limits)
         self._env = {"DB_FILE": database} if database else {}
         self.database = Database(database or str(self.state / "async_bot_state.db"))
@@ -145,7 +146,7 @@ class Job:
             if done.point == EARLY:
                 bot.waited(self._dice.uniform(0.2, 4.0))
                 done.hit = bot.alive()
-            elif bot.waited(_DEATH_S):
+            elif bot.waited(_DEATH_S * self.slow):
                 done.hit = self._was_hit(bot, done.point)
         finally:
             self._bury(bot)
@@ -177,10 +178,10 @@ class Job:
             status = bot.status()
             return status if status.get("state", "STARTING") not in _NOT_YET else None
 
-        status = eventually("the bot is ACTIVE", ready, _RECOVERY_S)
+        status = eventually("the bot is ACTIVE", ready, _RECOVERY_S * self.slow)
         done.active_s = time.monotonic() - bot.began
         done.state = status["state"]
-        eventually("every position is protected", self._protected, _RECOVERY_S)
+        eventually("every position is protected", self._protected, _RECOVERY_S * self.slow)
         done.protected_s = time.monotonic() - bot.began
         self._end_death()
 
@@ -223,13 +224,13 @@ class Job:
         began = time.monotonic()
         while True:
             found = self.evidence(bot)
-            found.recovered_s = done.active_s
+            found.recovered_s = done.active_s / self.slow
             wrong, waiting = _without_open_entries(violations(found))
             waited_s = time.monotonic() - began
             patient = len(waiting) > _OPEN_MAX or done.point == LAST
-            if waiting and patient and waited_s < _RESOLVED_S:
+            if waiting and patient and waited_s < _RESOLVED_S * self.slow:
                 pass
-            elif not set(wrong) & set(_EVENTUAL) or waited_s > _AGREE_S:
+            elif not set(wrong) & set(_EVENTUAL) or waited_s > _AGREE_S * self.slow:
                 break
             time.sleep(0.2)
         if waiting and patient:
@@ -288,7 +289,7 @@ class Job:
         bot.arm()
         if done.point == "K16":
             bot.signal(_TERMINATE)
-        if bot.waited(_DEATH_S):
+        if bot.waited(_DEATH_S * self.slow):
             done.hit = self._was_hit(bot, done.point)
             if not done.hit and bot.code() not in (0, -9):
                 raise GaveUpError(f"the bot ended with {bot.code()}: {_tail(bot)}")
