@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = {
     *("run", "venue", "train", "evaluate", "status", "crash"),
     *("trace", "explain", "replay", "replay-crash", "revive"),
+    *("halt", "resume", "flatten", "pause", "panic", "check"),
 }
 
 

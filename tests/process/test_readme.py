@@ -115,7 +115,7 @@ def test_make_run_trades_and_the_second_terminal_works(world: World) -> None:
 
 
 def test_every_way_to_stop_works_as_written(world: World) -> None:
-    bot = shell(f"{sys.executable} run.py --no-dashboard", world, "bot")
+    bot = shell(".venv/bin/python run.py --no-dashboard", world, "bot")
     try:
         bot.says("Stop orders placed", 90)
         for number, command in enumerate(STOPPING):
