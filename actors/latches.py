@@ -7,51 +7,45 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from core.messages import StateChanged, TradingState
+from core.risk.breaker import CORRELATED_FAILURE
 
 ACCOUNT = ""  # the key of what holds for all symbols
-_STOPPED = (TradingState.HALTED, TradingState.FLATTEN)
+_HALT, _FLATTEN, _PAUSE = "halt", "flatten", "pause"
+_OF_THE_DAY = frozenset({"day_loss", "day_loss_soft"})
 
 
 class Latched(Protocol):
     """The part of the risk machine that tells what is latched."""
 
     @property
-    def symbol_states(self) -> Mapping[str, StateChanged]:
-        """Return what is latched for single symbols."""
-        ...
-
-    @property
-    def recorded(self) -> Mapping[str, StateChanged]:
-        """Return the newest state on disk by symbol; the empty one is the account."""
-        ...
-
-    @property
     def state(self) -> StateChanged | None:
         """Return what is latched for the account; None if nothing is."""
         ...
 
+    @property
+    def symbol_states(self) -> Mapping[str, StateChanged]:
+        """Return what is latched for single symbols."""
+        ...
 
-def awaits_person(state: StateChanged | None) -> bool:
-    """Tell whether only a person releases this state."""
-    latched = state is not None and state.state is not TradingState.ACTIVE
-    return latched and state is not None and state.latched_until_day is None
+    def state_is_recorded(self, symbol: str = ACCOUNT) -> bool:
+        """Tell whether the newest state of the account or a symbol is on disk."""
+        ...
 
 
 def stopped(risk: Latched, *, flat: bool = False) -> bool:
     """Tell whether a person's halt holds; with `flat` only if positions are closed as well."""
-    state = risk.state
-    if state is None or not awaits_person(state):
-        return False
-    return state.state is TradingState.FLATTEN if flat else state.state in _STOPPED
+    found = _causes(risk.state)
+    return _FLATTEN in found or (not flat and _HALT in found)
 
 
-def stored(risk: Latched, symbol: str = ACCOUNT) -> bool:
-    """Tell whether a restart would find what holds now, of the account or of a symbol."""
-    held = risk.symbol_states.get(symbol) if symbol else risk.state
-    newest = risk.recorded.get(symbol)
-    if held is not None and held.state is not TradingState.ACTIVE:
-        return newest == held
-    return newest is None or newest.state is TradingState.ACTIVE
+def paused(risk: Latched, symbol: str) -> bool:
+    """Tell whether a person's pause of a symbol holds."""
+    return _PAUSE in _causes(risk.symbol_states.get(symbol))
+
+
+def awaits_resume(state: StateChanged | None) -> bool:
+    """Tell whether `resume` releases something of this state; the day and `revive` do the rest."""
+    return bool(_causes(state) - _OF_THE_DAY - {CORRELATED_FAILURE})
 
 
 def latches(risk: Latched) -> list[dict[str, Any]]:
@@ -64,10 +58,22 @@ def latches(risk: Latched) -> list[dict[str, Any]]:
             "state": state.state.value,
             "reason_code": state.reason_code,
             "reason": state.reason,
-            "until": "resume" if state.latched_until_day is None else "next venue day",
+            "until": _until(state),
             "since_ms": state.at_ns // 1_000_000,
-            "stored": stored(risk, symbol),
+            "stored": risk.state_is_recorded(symbol),
         }
         for symbol, state in rows.items()
         if state.state is not TradingState.ACTIVE
     ]
+
+
+def _causes(state: StateChanged | None) -> frozenset[str]:
+    if state is None or state.state is TradingState.ACTIVE:
+        return frozenset()
+    return frozenset(state.reason_code.split(","))
+
+
+def _until(state: StateChanged) -> str:
+    if awaits_resume(state):
+        return "resume"
+    return "revive" if CORRELATED_FAILURE in _causes(state) else "next venue day"

@@ -6,7 +6,7 @@ from typing import Any
 
 from actors.directory import Directory
 from actors.edges.state_directory import StateDirectory
-from actors.latches import ACCOUNT, Latched, awaits_person, stopped, stored
+from actors.latches import ACCOUNT, Latched, awaits_resume, paused, stopped
 from actors.supervisor import SupervisorActor
 from config import Config
 from core import messages as m
@@ -67,9 +67,7 @@ class Steering:
         """Open nothing more on one symbol until a person resumes it."""
         symbol = self._symbol(body)
         self._post(m.Pause(symbol=symbol, source=_source(body), reason=_reason(body)))
-        return await self._settled(
-            lambda risk: awaits_person(risk.symbol_states.get(symbol)), symbol
-        )
+        return await self._settled(lambda risk: paused(risk, symbol), symbol)
 
     async def resume(self, body: Body) -> Body:
         """Release what waits for a person: of one symbol, or of the account and all symbols."""
@@ -80,30 +78,42 @@ class Steering:
                 f"{self._state.kill_file} must be gone before resume, it asks for {wish}."
                 " Fix: delete it, then resume."
             )
+        risk = self._standing()[2]
+        others = () if symbol or risk is None else tuple(risk.symbol_states)
         self._post(m.Resume(symbol=symbol, source=_source(body)))
 
         def free(risk: Latched) -> bool:
             states = dict(risk.symbol_states)
             asked = [states.get(symbol)] if symbol else [risk.state, *states.values()]
-            return not any(map(awaits_person, asked))
+            return not any(map(awaits_resume, asked))
 
-        return await self._settled(free, symbol)
+        return await self._settled(free, symbol, others)
 
     def _post(self, command: m.Halt | m.Flatten | m.Pause | m.Resume) -> None:
         directory, _ = self._started()
         directory.post(command, sender="operator", cause=None)
 
-    async def _settled(self, taken: Callable[[Latched], bool], symbol: str = ACCOUNT) -> Body:
+    async def _settled(
+        self,
+        taken: Callable[[Latched], bool],
+        symbol: str = ACCOUNT,
+        others: tuple[str, ...] = (),
+    ) -> Body:
         """Answer once risk has taken the command and the state is on disk, or after 2 s as it is.
 
-        `taken` tells of memory, `stored` of the disk: only both together survive a restart.
+        `taken` tells of memory; on disk must be the state of `symbol` and of the `others`: only
+        both together survive a restart.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _STORED_WITHIN_S
         while True:
             risk = self._standing()[2]
             in_memory = risk is not None and taken(risk)
-            on_disk = risk is not None and in_memory and stored(risk, symbol)
+            on_disk = (
+                risk is not None
+                and in_memory
+                and all(map(risk.state_is_recorded, (symbol, *others)))
+            )
             if on_disk or loop.time() > deadline:
                 break
             await asyncio.sleep(_LOOK_S)

@@ -1,6 +1,7 @@
 """`halt`, `flatten`, `pause`, `resume` and their confirmation, with a bot's answers made up."""
 
 import asyncio
+import dataclasses
 import io
 import sys
 import threading
@@ -23,7 +24,7 @@ from actors.control_api import ControlApi
 from actors.directory import Directory
 from actors.edges.state_directory import StateDirectory
 from actors.kill_switch import KillSwitch
-from actors.latches import latches, stored
+from actors.latches import latches
 from actors.steering import Steering
 from config import Config
 from core import messages as m
@@ -43,10 +44,18 @@ POSITION = {
 }
 
 
+_CODES = {
+    TradingState.ACTIVE: "resumed",
+    TradingState.HALTED: "halt",
+    TradingState.FLATTEN: "flatten",
+    TradingState.REDUCING: "pause",
+}
+
+
 def a_state(state: TradingState, *, symbol: str = "", day: int | None = None) -> StateChanged:
     return StateChanged(
         state=state,
-        reason_code="operator",
+        reason_code=_CODES[state] if day is None else "day_loss",
         reason="cli: a person asked",
         latched_until_day=day,
         at_ns=1_000_000,
@@ -60,6 +69,7 @@ class Risk:
     def __init__(self, *, obeys: bool = True, disk: bool = True) -> None:
         self.state: StateChanged | None = None
         self.symbol_states: dict[str, StateChanged] = {}
+        self._newest: dict[str, StateChanged] = {}
         self.recorded: dict[str, StateChanged] = {}
         self.told: list[Any] = []
         self._obeys, self._disk = obeys, disk
@@ -86,7 +96,11 @@ class Risk:
         self.state = state
         self._store(state)
 
+    def state_is_recorded(self, symbol: str = "") -> bool:
+        return self._newest.get(symbol) == self.recorded.get(symbol)
+
     def _store(self, state: StateChanged) -> None:
+        self._newest[state.symbol] = state
         if self._disk:
             self.recorded[state.symbol] = state
 
@@ -246,9 +260,7 @@ def test_resume_is_refused_while_the_kill_file_is_there(bot, config, risk):
 
 
 def test_resume_that_leaves_the_days_loss_latched_says_so(bot, config, risk, capsys):
-    risk.put(SimpleNamespace(message=m.Resume(symbol="", source="cli")))
     risk.state = a_state(TradingState.HALTED, day=20_000)
-    risk.recorded[""] = risk.state
     risk._obeys = False
     assert resume(config, "", yes=True) == 1
     assert "still HALTED" in capsys.readouterr().out
@@ -272,15 +284,26 @@ def test_worst_case_takes_the_margin_of_a_position_without_a_stop(config):
     assert worst_case(config, [POSITION]) == pytest.approx(0.2 + 10 * 0.004)
 
 
-def test_a_state_counts_as_stored_only_if_it_is_the_one_on_disk(risk):
-    risk.state = a_state(TradingState.HALTED)
-    assert not stored(risk)
-    risk.recorded[""] = a_state(TradingState.FLATTEN)
-    assert not stored(risk)
-    risk.recorded[""] = risk.state
-    assert stored(risk)
-    risk.state = None
-    assert not stored(risk), "the disk still says halted"
+@pytest.mark.parametrize(
+    ("codes", "until"),
+    [
+        ("day_loss", "next venue day"),
+        ("correlated_failure", "revive"),
+        ("day_loss,halt", "resume"),
+        ("drawdown", "resume"),
+    ],
+)
+def test_status_tells_who_ends_a_latch(risk, codes, until):
+    state = a_state(TradingState.HALTED)
+    risk.state = dataclasses.replace(state, reason_code=codes)
+    assert latches(risk)[0]["until"] == until
+
+
+def test_a_halt_beside_the_days_loss_is_a_latch_of_its_own(config, risk):
+    switch, _, _ = a_switch(config, risk)
+    risk.state = a_state(TradingState.HALTED, day=20_000)
+    switch.signal()
+    assert [type(message) for message in risk.told] == [m.Halt]
 
 
 def test_usage_errors_exit_2_with_the_fix(tmp_path, monkeypatch, capsys):
