@@ -150,7 +150,8 @@ class StateDirectory:
 
     def write_control(self, address: ControlAddress) -> None:
         """Publish the control API's address in one step, readable by this user alone."""
-        scratch = self.control_file.with_suffix(f".{os.getpid()}.tmp")
+        # One name for all lives: what a killed one left of its token, the next one replaces.
+        scratch = self.control_file.with_suffix(".tmp")
         scratch.unlink(missing_ok=True)
         handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -23,7 +23,7 @@ from typing import Any
 
 from actors.kill_points import POINTS
 from tests.chaos.evidence import Row
-from tests.chaos.processes import CANARIES, ROOT
+from tests.chaos.processes import CANARIES, ROOT, die_with_parent
 from tests.chaos.report import summary, table, write_docs
 from tests.chaos.rounds import EARLY, LAST, RANDOM, Job
 from tests.chaos.textbook import POINTS as TEXTBOOK_POINTS
@@ -52,6 +52,7 @@ def work(
 
     `given` are the job's own options.
     """
+    die_with_parent()
     here = Path(folder)
     until = time.monotonic() + seconds if seconds else float("inf")
     job = SUBJECTS[subject](here, seed, **given)

@@ -131,6 +131,17 @@ def test_control_address_is_published_found_and_withdrawn(tmp_path):
         directory.read_control()
 
 
+def test_what_a_killed_process_left_of_its_address_is_gone_after_the_next_start(tmp_path):
+    state = a_directory(tmp_path)
+    state.create()
+    (state.root / "control.tmp").write_text('{"token": "old', encoding="utf-8")
+    state.write_control(ControlAddress(host="127.0.0.1", port=1, token="t", pid=os.getpid()))
+    assert state.read_control().token == "t"
+    assert [path.name for path in state.root.iterdir() if path.name.startswith("control")] == [
+        "control.json"
+    ]
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"host": "h"}'])
 def test_damaged_control_file_is_one_line(tmp_path, text):
     directory = a_directory(tmp_path)
