@@ -123,6 +123,7 @@ class Snapshots:
             ),
             found=tuple(task.result() for task in found),
             taken_at_wall_ns=taken_at_wall_ns,
+            asked_wall_ns=wanted.asked_wall_ns,
         )
 
     # ---------------------------------------- trades

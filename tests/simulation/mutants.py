@@ -602,7 +602,7 @@ MUTANTS = (
     ),
     Mutant(
         "size without caps",
-        ("I4",),
+        ("I4", "I11"),
         {(risk_machine, "caps"): _without_caps},
     ),
     Mutant(
