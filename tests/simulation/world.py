@@ -162,7 +162,7 @@ class Simulation:
             TAKE_PROFIT_PCT=dice.choice((0.002, 0.004)),
             MAX_SYMBOL_NOTIONAL_X=dice.choice((0.25, 1.0)),
             MAX_OPEN_POSITIONS=dice.choice((1, 2, 3)),
-            DAILY_MAX_LOSS_PCT=dice.choice((0.005, 0.03)),
+            DAILY_MAX_LOSS_PCT=dice.choice((0.002, 0.03)),
             REST_TIMEOUT=3,
             RETRY_DELAY=0.3,
             WEBSOCKET_TIMEOUT=5,
