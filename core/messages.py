@@ -433,6 +433,7 @@ class FetchSnapshot:
     """Ask the venue for all that reconciliation compares.  Answered by VenueSnapshot."""
 
     reason: str
+    asked_wall_ns: int = 0  # marks the question; the answer repeats it
     symbols: tuple[str, ...]
     trades_after: tuple[tuple[str, int], ...]  # symbol -> last known trade id, 0 for none
     unresolved: tuple[tuple[str, str], ...]  # (symbol, client id) of entries without an outcome
@@ -554,6 +555,7 @@ class VenueSnapshot:
     trades: tuple[VenueTrade, ...]  # own symbols, after the ids asked for, oldest first
     found: tuple[OrderFound, ...]  # one for each unresolved client id
     taken_at_wall_ns: int  # wall clock before the first request
+    asked_wall_ns: int | None = None  # of the FetchSnapshot that it answers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

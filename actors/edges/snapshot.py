@@ -129,6 +129,7 @@ class Snapshots:
             ),
             found=tuple(task.result() for task in found),
             taken_at_wall_ns=taken_at_wall_ns,
+            asked_wall_ns=wanted.asked_wall_ns,
         )
 
     async def _account(self, asked_at_ns: int) -> m.AccountSnapshot:

@@ -4,6 +4,8 @@ Trades are booked here, whether the stream or a snapshot brought them, each once
 snapshot is worked off and every own position has a live stop, entries are refused.
 """
 
+from collections import deque
+
 from core import messages as m
 from core.clock import NS_PER_S, Moment
 from core.execution import reconcile
@@ -26,6 +28,7 @@ _SNAPSHOT_PATIENCE_NS = 15 * NS_PER_S
 _ANSWER_NS = 30 * NS_PER_S  # a request unanswered for longer will not be answered
 _RETRY_NS = 2 * NS_PER_S
 _AGAIN_NS = NS_PER_S
+_ASKS_KEPT = 16
 _WAITING = (Phase.RECORDING, Phase.SENT, Phase.UNKNOWN)
 
 
@@ -62,6 +65,7 @@ class Recovery:
         self._reason = "start-up"
         self._compared = False
         self._restarted_wall_ns = 0
+        self._asks: deque[int] = deque(maxlen=_ASKS_KEPT)  # stamps of our own questions
         self._again = False  # asked for while a snapshot was on its way
         self._told_flat = False  # what nobody holds was told, once a start
         self._foreign_orders = 0
@@ -90,6 +94,7 @@ class Recovery:
                 bracket.entry_seen = state == OrderState.ACKED
                 self._brackets[intent.symbol] = bracket
         self._begun, self._told_flat = True, False
+        self._asks.clear()
         return self.restart("start-up", now)
 
     def restart(self, reason: str, now: Moment) -> Out:
@@ -105,12 +110,14 @@ class Recovery:
             self._again = True
             return ()
         self._asked_wall_ns, self._again = now.wall_ns, False
+        self._asks.append(now.wall_ns)
         held = {s for s, h in self._holdings.by_symbol.items() if h.quantity != ZERO}
         symbols = (*self._settings.symbols, *sorted(held - set(self._settings.symbols)))
         return (
             m.FetchSnapshot(
                 reason=reason,
                 symbols=symbols,
+                asked_wall_ns=now.wall_ns,
                 trades_after=tuple((s, self._holdings.fetched_up_to.get(s, 0)) for s in symbols),
                 unresolved=tuple(
                     (b.symbol, b.entry.client_id)
@@ -213,7 +220,13 @@ class Recovery:
 
     # ------------------------------------------------------------------ comparing
     def compare(self, snapshot: m.VenueSnapshot, now: Moment) -> Out:
-        """Work off a snapshot: book its trades, then bring both sides together."""
+        """Work off a snapshot: book its trades, then bring both sides together.
+
+        One that a predecessor asked for lacks the trades which that one knew: by it our position
+        would seem another's, and its stop an orphan.  Our own is on its way.
+        """
+        if snapshot.asked_wall_ns is not None and snapshot.asked_wall_ns not in self._asks:
+            return (snapshot.account,)
         self._asked_wall_ns = 0
         self.compared_wall_ns = snapshot.taken_at_wall_ns
         out: list[object] = [snapshot.account]

@@ -405,3 +405,26 @@ def test_a_snapshot_that_still_shows_what_was_just_closed_makes_nothing_foreign(
         desk.tell(event, 0.1)
     assert desk.tell(old, 0.1) == (old.account,)
     assert is_free(desk)
+
+
+def test_a_snapshot_that_a_predecessor_asked_for_takes_no_stop_away():
+    """It tells no trade that the predecessor knew, and the journal had not heard of it yet."""
+    desk = a_desk()
+    legs = (a_venue_order(Purpose.STOP, STOP), a_venue_order(Purpose.TARGET, TARGET))
+    asked_wall_ns = one(m.FetchSnapshot, tuple(desk.said)).asked_wall_ns
+    late = a_snapshot(
+        desk, positions=(a_venue_position(),), orders=legs, asked_wall_ns=asked_wall_ns - 1
+    )
+    assert some(m.CancelAlgoOrder, desk.tell(late, 0.1)) == []
+    assert desk.heard(m.Reconciled) == []
+    trades = (a_trade(1, ENTRY, Side.BUY),)
+    own = a_snapshot(
+        desk,
+        positions=(a_venue_position(),),
+        orders=legs,
+        trades=trades,
+        asked_wall_ns=asked_wall_ns,
+    )
+    out = desk.tell(own, 0.1)
+    assert some(m.CancelAlgoOrder, out) == []
+    assert one(m.Reconciled, out).foreign_positions == 0

@@ -138,7 +138,8 @@ class Watch:
         if exchange.now_ms // MS_PER_DAY != self._day:  # a new day has a budget of its own
             self._day, self._lost_since_ns = exchange.now_ms // MS_PER_DAY, None
             self._day_start = self._equity()
-        limit = self._day_start * Decimal(str(self._config.DAILY_MAX_LOSS_PCT))
+        share = Decimal(str(self._config.DAILY_MAX_LOSS_PCT)) * Decimal(str(self._config.HALT_AT))
+        limit = self._day_start * share
         least_lost = self._day_start - max(exchange.account.wallet, self._equity())
         if least_lost <= limit:
             self._lost_since_ns = None

@@ -105,7 +105,9 @@ class VenueSide:
         self.exchange = Exchange(prices, balance=BALANCE, start_ms=start_ms)
         if Random(f"venue {seed}").random() < _LEAVES_SIBLINGS:
             self.exchange.algos.position_gone = lambda position: None  # type: ignore[method-assign]
-        clock = AffineClock(anchor_venue_ms=start_ms, anchor_wall_ms=START_MS, speed=speed)
+        clock = AffineClock(
+            anchor_venue_ms=start_ms, anchor_wall_ms=timeline.now_ns // NS_PER_MS, speed=speed
+        )
         self.door = Door(self.exchange, clock, api_key=KEY, api_secret=KEY)
         self.sockets: list[SimSocket] = []
         self.changed = True

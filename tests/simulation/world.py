@@ -23,6 +23,7 @@ from tests.simulation.record import Record
 from tests.simulation.venue_side import START_MS, VenueSide
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+WALL_START_MS = START_MS - 3 * 3_600_000  # another day than the venue's
 FAULTS_S = (3, 30)
 HEALED_S = 31
 QUIET_S = 45
@@ -81,7 +82,7 @@ class Simulation:
         self.seed = seed
         self.dice = Random(f"order {seed}")
         self.faults = Faults.drawn(seed, without)
-        self.timeline = Timeline(START_MS * NS_PER_MS)
+        self.timeline = Timeline(WALL_START_MS * NS_PER_MS)
         self._whole = whole
         self.process: Process | None = None
         self.processes = 0
@@ -90,7 +91,7 @@ class Simulation:
         self._storage_down = False
         self._laziness = self.dice.choice((0.0, 0.1, 0.4, 0.7))
         self.speed = self.dice.choice((20.0, 40.0, 60.0))
-        # In every third seed the venue's day ends on the way, while the wall's has just begun.
+        # In every third seed the venue's day ends on the way, while the wall's goes on.
         self.before_midnight_ms = self.dice.choice((0, 0, 15 * 60_000))
 
     def run(self) -> Outcome:
@@ -112,7 +113,7 @@ class Simulation:
         self.side = side
         self.watch = Watch(self.config, side, self.faults, self.record)
         self._strategy = type("Strategy", (DiceStrategy,), {})
-        self._strategy.quiet_from_ms = side.door.clock.venue_ms(START_MS + QUIET_S * 1000)
+        self._strategy.quiet_from_ms = side.door.clock.venue_ms(WALL_START_MS + QUIET_S * 1000)
         self._plan()
         self._start()
         began_ns = self.timeline.now_ns
@@ -161,7 +162,7 @@ class Simulation:
             TAKE_PROFIT_PCT=dice.choice((0.002, 0.004)),
             MAX_SYMBOL_NOTIONAL_X=dice.choice((0.25, 1.0)),
             MAX_OPEN_POSITIONS=dice.choice((1, 2, 3)),
-            DAILY_MAX_LOSS_PCT=dice.choice((0.005, 0.03)),
+            DAILY_MAX_LOSS_PCT=dice.choice((0.002, 0.03)),
             REST_TIMEOUT=3,
             RETRY_DELAY=0.3,
             WEBSOCKET_TIMEOUT=5,
