@@ -20,6 +20,8 @@ from actors.edges.binance_client import (
     quiet_library_log,
     redirected,
 )
+from actors.edges.governor import governor_of
+from actors.edges.system_clock import SystemClock
 from actors.edges.venue_address import LOCAL_API_KEY, LOCAL_API_SECRET
 from actors.edges.venue_choice import ChosenVenue
 from actors.self_check import Finding, green, red, refused, warning
@@ -54,6 +56,7 @@ class VenueCheck:
             secret=config.API_SECRET.get_secret_value() or LOCAL_API_SECRET,
             recv_window_ms=RECV_WINDOW_MS,
             timeout_s=config.REST_TIMEOUT,
+            governor=governor_of(config, SystemClock().wall_ns),
         )
 
     async def run(self) -> AsyncIterator[Finding]:

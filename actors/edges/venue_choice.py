@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from actors.edges.binance_client import RECV_WINDOW_MS, VenueClient, problem
 from actors.edges.embedded_venue import ensure_running, stop_running
+from actors.edges.governor import governor_of
 from actors.edges.state_directory import StateDirectory
+from actors.edges.system_clock import SystemClock
 from config import Config
 from core.clock import NS_PER_MS, interval_ns
 from core.errors import ConfigurationError, UnavailableError
@@ -70,6 +72,7 @@ async def _ping(config: Config) -> None:
         secret="",
         recv_window_ms=RECV_WINDOW_MS,
         timeout_s=config.REST_TIMEOUT,
+        governor=governor_of(config, SystemClock().wall_ns),
     )
     try:
         async with asyncio.timeout(config.REST_TIMEOUT):

@@ -98,7 +98,7 @@ def test_text_shows_each_hop_with_its_times_below_its_cause(
     lines = said.out.splitlines()
     assert said.code == 0
     assert lines[0].startswith("KlineFrame  gateway → feed  +0.00  waited ")
-    assert re.match(r"└─ ClosedKline  feed → symbol/\w+  \+\d", lines[1])
+    assert re.match(r"[├└]─ ClosedKline  feed → symbol/\w+  \+\d", lines[1])
     assert any(re.search(r"─ PlaceOrder .* waited \d+\.\d\d  handled \d", x) for x in lines)
 
 

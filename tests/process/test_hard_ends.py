@@ -52,7 +52,7 @@ class Saboteur:
     def generate_signal(self, df):
         return "BUY", 0.9, {}
 """
-DEFECTS = {"risk": "defect(RiskMachine, '_check_room')", "execution": "defect(Entries, 'approve')"}
+DEFECTS = {"risk": "defect(RiskMachine, '_case')", "execution": "defect(Entries, 'approve')"}
 
 
 def test_a_second_signal_ends_a_slow_stop_at_once_with_130(world: World) -> None:

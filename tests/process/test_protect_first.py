@@ -40,6 +40,7 @@ SETTINGS = {
     "STRATEGY": "eager:Eager",
     "MAX_OPEN_POSITIONS": "20",
     "MAX_SYMBOL_NOTIONAL_X": "0.02",
+    "LEVERAGE": "1",  # so far a stop must still lie well inside the liquidation price
     "STOPLOSS_PCT": "0.3",
     "TAKE_PROFIT_PCT": "0.5",
     "DAILY_MAX_LOSS_PCT": "0.9",
