@@ -31,9 +31,7 @@ def add_safety_commands(app: typer.Typer) -> None:
 
         return stop_one(settings_of(config), symbol, reason)
 
-    @app.command(
-        epilog="Example: python run.py resume --yes, or for one symbol: python run.py resume BTCUSDT"
-    )
+    @app.command(epilog="Example: python run.py resume --yes; with a symbol, only that one")
     def resume(
         symbol: Annotated[
             str,
