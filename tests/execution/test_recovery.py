@@ -9,7 +9,7 @@ from core import messages as m
 from core.execution import reconcile
 from core.execution.order_life import OrderState
 from core.messages import Purpose, Side
-from tests.builders import SYMBOL, a_proposal, an_intent
+from tests.builders import SYMBOL, a_book, a_proposal, an_intent
 from tests.execution.desk import (
     ENTRY,
     EXIT,
@@ -405,3 +405,17 @@ def test_a_snapshot_that_still_shows_what_was_just_closed_makes_nothing_foreign(
         desk.tell(event, 0.1)
     assert desk.tell(old, 0.1) == (old.account,)
     assert is_free(desk)
+
+
+def test_the_same_book_again_asks_for_no_second_snapshot():
+    desk = Desk()
+    assert one(m.FetchSnapshot, desk.tell(a_book()))
+    assert desk.tell(a_book()) == ()
+    desk.tell(a_snapshot(desk), 0.1)
+    assert one(m.FetchSnapshot, desk.tell(a_book(), 1))
+
+
+def test_another_book_starts_again_even_while_a_snapshot_is_on_its_way():
+    desk = Desk()
+    desk.tell(a_book(epoch=0))
+    assert one(m.FetchSnapshot, desk.tell(a_book(epoch=7)))
