@@ -359,4 +359,4 @@ class Protection:
 
 
 def _back_off_ns(attempts: int) -> int:
-    return min(_EXIT_BACKOFF_MAX_NS, _EXIT_BACKOFF_NS * 2 ** min(attempts, 8))
+    return min(_EXIT_BACKOFF_MAX_NS, _EXIT_BACKOFF_NS << min(attempts, 8))

@@ -419,3 +419,13 @@ def test_another_book_starts_again_even_while_a_snapshot_is_on_its_way():
     desk = Desk()
     desk.tell(a_book(epoch=0))
     assert one(m.FetchSnapshot, desk.tell(a_book(epoch=7)))
+
+
+def test_an_entry_the_venue_once_took_is_never_believed_absent_when_it_forgot_the_order():
+    desk = a_desk(intents=((an_intent(client_id=ENTRY), "ACKED"),))
+    for _ in range(20):
+        desk.wait(1)
+        desk.tell(m.OrderFound(client_id=ENTRY, symbol=SYMBOL, found=False))
+        desk.tell(a_snapshot(desk), 0.01)
+    assert desk.heard(m.EntryEnded) == []
+    assert [x for x in desk.heard(m.IntentMoved) if x.state == OrderState.ABSENT] == []
