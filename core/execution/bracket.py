@@ -83,6 +83,7 @@ class Bracket:
     beyond_since_wall_ns: int = 0  # first mark beyond the stop; 0 while there is none
     exit_attempt: int = 0
     exiting_since_wall_ns: int = 0
+    remainders: int = 0  # orders that ended and left a part of the position
     naked_told: bool = False  # exits fail for long, and that was said
     stray_due_wall_ns: int = 0  # next exit of what a late execution brought beside this entry
     cannot_reduce: bool = False  # the venue said of the last exit that there is nothing to reduce

@@ -17,7 +17,7 @@ from core.execution.entry import Entries
 from core.execution.gate import Gate
 from core.execution.holdings import Holdings
 from core.execution.late import LateEntries
-from core.execution.order_life import OrderState, from_venue
+from core.execution.order_life import ENDED, OrderState, from_venue
 from core.execution.orders_out import OrdersOut
 from core.execution.orphans import Orphans
 from core.execution.protection import CANNOT_REDUCE, Protection
@@ -184,6 +184,11 @@ class ExecutionMachine:
             venue_id=answer.venue_id,
             executed=answer.executed,
         )
+        if bracket is not None and answer.purpose is Purpose.EXIT:
+            # Its fills may be booked or not: only what exceeds all it executed certainly remains.
+            short = answer.executed < abs(bracket.quantity) and from_venue(answer.status) in ENDED
+            rest = self._protection.exit_rest(bracket, answer.client_id, now) if short else ()
+            return (moved, *rest)
         if bracket is None or answer.purpose is not Purpose.ENTRY:
             return (moved,)
         if bracket.entry is None or bracket.entry.client_id != answer.client_id:
@@ -265,6 +270,9 @@ class ExecutionMachine:
         if bracket.entry is not None and update.client_id == bracket.entry.client_id:
             price, executed = update.average_price, update.executed
             return (*out, *self._entries.progress(bracket, update.status, executed, price, now))
+        closes = purpose is Purpose.EXIT or bracket.leg_of(update.client_id) is not None
+        if closes and from_venue(update.status) in ENDED:
+            out += self._protection.exit_rest(bracket, update.client_id, now)
         return (*out, *self._recovery.settle(bracket, now))
 
     def _algo_update(self, update: m.AlgoUpdate, now: Moment) -> Out:

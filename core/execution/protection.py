@@ -306,11 +306,22 @@ class Protection:
         noted = self.moved(name, OrderState.SENDING, now, reason=why)
         return (place, m.RecordIntent(intent=intent, awaited=False), noted)
 
+    def exit_rest(self, bracket: Bracket, name: str, now: Moment) -> Out:
+        """Close what an ended order left: the first time at once, then as failed exits pause."""
+        latest = client_id(self._tag, Purpose.EXIT, bracket.proposal_id, bracket.exit_attempt - 1)
+        closing = bracket.phase is Phase.CLOSING
+        if bracket.quantity == ZERO or (closing and name != latest):
+            return ()  # another exit is on its way, or planned
+        bracket.remainders += 1
+        if closing and bracket.remainders > 1:
+            bracket.exit_due_wall_ns = now.wall_ns + _back_off_ns(bracket.remainders)
+            return ()
+        return self.flatten(bracket, f"{name} left a remainder", now)
+
     def exit_failed(self, bracket: Bracket, failure: m.OrderFailed, now: Moment) -> Out:
         """Plan the next exit: a repeat cannot hurt, a position left open can."""
         bracket.cannot_reduce = failure.code == CANNOT_REDUCE
-        wait_ns = min(_EXIT_BACKOFF_MAX_NS, _EXIT_BACKOFF_NS * 2 ** min(bracket.exit_attempt, 8))
-        bracket.exit_due_wall_ns = now.wall_ns + wait_ns
+        bracket.exit_due_wall_ns = now.wall_ns + _back_off_ns(bracket.exit_attempt)
         state = OrderState.UNKNOWN if failure.failure is Failure.UNKNOWN else OrderState.REJECTED
         detail = f"{failure.code} {failure.detail}".strip()
         return (self.moved(failure.client_id, state, now, reason=detail),)
@@ -345,3 +356,7 @@ class Protection:
         if state not in ENDED:
             bracket.doubted[intent.purpose] = leg
         return leg
+
+
+def _back_off_ns(attempts: int) -> int:
+    return min(_EXIT_BACKOFF_MAX_NS, _EXIT_BACKOFF_NS << min(attempts, 8))

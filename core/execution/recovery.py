@@ -57,6 +57,7 @@ class Recovery:
         self._orphans = orphans
         self._gate = gate
         self._begun = False
+        self._book: m.RecoveredBook | None = None  # started from; None once compared
         self._asked_wall_ns = 0  # 0: no snapshot is on its way
         self._due_wall_ns = 0  # next drop copy or retry
         self._touched_wall_ns: dict[str, int] = {}
@@ -74,7 +75,14 @@ class Recovery:
 
     # ------------------------------------------------------------------ beginning and asking
     def begin(self, book: m.RecoveredBook, now: Moment) -> Out:
-        """Start from what the database holds, then ask the venue what is true."""
+        """Start from what the database holds, then ask the venue what is true.
+
+        Risk asks for the book as well: the same one again, while the venue is being asked, is no
+        second start.
+        """
+        if book == self._book and self._asked_wall_ns:
+            return ()
+        self._book = book
         held, prices = dict(book.positions), dict(book.entry_prices)
         newest, known = dict(book.last_trade_ids), dict(book.known_trades)
         for symbol in sorted({*newest, *held}):
@@ -227,7 +235,7 @@ class Recovery:
         """
         if snapshot.asked_wall_ns is not None and snapshot.asked_wall_ns not in self._asks:
             return (snapshot.account,)
-        self._asked_wall_ns = 0
+        self._asked_wall_ns, self._book = 0, None
         self.compared_wall_ns = snapshot.taken_at_wall_ns
         out: list[object] = [snapshot.account]
         self._gate.note_account(snapshot.account)

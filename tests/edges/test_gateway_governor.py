@@ -333,3 +333,21 @@ def test_a_venue_that_enforces_its_limits_never_has_to():
     assert 418 not in venue.statuses
     desk.gateway.stop(2)
     venue.stop()
+
+
+@pytest.mark.parametrize("status", [429, 418])
+def test_a_query_stays_home_while_the_venue_wants_silence(status):
+    venue = Scripted()
+    venue.start()
+    desk = Desk(venue)
+    desk.start()
+    refused = (status, {"code": -1003, "msg": "too many"}, {"Retry-After": "120"})
+    venue.say("GET", "order", refused)
+    query = m.QueryOrder(client_id=an_entry().client_id, symbol="BTCUSDT")
+    assert isinstance(desk.ask(query), m.OrderFailed)
+    answer = desk.ask(query)
+    assert isinstance(answer, m.OrderFailed)
+    assert answer.failure is m.Failure.NOT_SENT
+    assert len(venue.asked("GET", "order")) == 1
+    desk.gateway.stop(2)
+    venue.stop()

@@ -369,6 +369,50 @@ def test_a_liquidation_is_booked_as_an_exit():
     assert one(m.FillBooked, desk.tell(update)).purpose is Purpose.EXIT
 
 
+@pytest.mark.parametrize("executed", ["0", "4"])
+def test_what_an_expired_exit_left_is_closed_at_once_and_then_with_pauses(executed):
+    desk = flattening()
+    trade = {"trade_id": 2, "fills": executed} if executed != "0" else {}
+    event = an_order_event(EXIT, Side.SELL, status="EXPIRED", **trade)
+    assert the_exit(desk.tell(event)).quantity == 10 - int(executed)
+    assert exits(desk.tell(an_answer(EXIT, Purpose.EXIT, "EXPIRED", executed))) == []
+    again = an_order_event(name_of(Purpose.EXIT, 1), Side.SELL, status="EXPIRED")
+    assert exits(desk.tell(again)) == []
+    assert exits(desk.wait(0.5)) == []
+    assert len(exits(desk.wait(0.7))) == 1
+
+
+def test_the_answer_alone_tells_that_an_exit_left_a_remainder():
+    desk = flattening()
+    assert exits(desk.tell(an_answer(EXIT, Purpose.EXIT, "FILLED", "10"))) == []
+    assert exits(flattening().tell(an_answer(EXIT, Purpose.EXIT, "EXPIRED", "4")))
+
+
+@pytest.mark.parametrize("finished_first", [True, False])
+def test_what_a_fired_stop_left_is_closed_at_once_and_only_once(finished_first):
+    desk = protected()
+    fill = an_order_event(STOP, Side.SELL, trade_id=2, fills="4", status="EXPIRED")
+    events = [an_algo_event(STOP, "FINISHED"), fill]
+    out = [x for e in (events if finished_first else events[::-1]) for x in desk.tell(e, 0.01)]
+    assert the_exit(tuple(out)).quantity == 6
+    assert exits(desk.tell(fill)) == []
+
+
+def test_a_stop_that_is_still_filling_is_left_to_itself():
+    desk = protected()
+    fill = an_order_event(STOP, Side.SELL, trade_id=2, fills="4", status="PARTIALLY_FILLED")
+    assert exits(desk.tell(fill)) == []
+
+
+def test_what_is_held_of_a_symbol_listed_no_more_is_protected_and_closed():
+    desk = sent()
+    desk.tell(m.InstrumentChanged(symbol=SYMBOL, instrument=None))
+    out = desk.tell(an_order_event(ENTRY, trade_id=1, fills="10"))
+    assert [x.purpose for x in some(m.PlaceAlgoOrder, out)] == [Purpose.STOP, Purpose.TARGET]
+    leave = m.ExitApproval(symbol=SYMBOL, proposal_id="close-1", reason="CLOSE")
+    assert the_exit(desk.tell(leave)).quantity == 10
+
+
 def test_the_journal_learns_the_end_of_an_exit_that_a_later_one_overtook():
     desk = flattening()
     desk.tell(an_order_event(EXIT, Side.SELL, trade_id=2, fills="10"))

@@ -9,7 +9,7 @@ from core import messages as m
 from core.execution import reconcile
 from core.execution.order_life import OrderState
 from core.messages import Purpose, Side
-from tests.builders import SYMBOL, a_proposal, an_intent
+from tests.builders import SYMBOL, a_book, a_proposal, an_intent
 from tests.execution.desk import (
     ENTRY,
     EXIT,
@@ -428,3 +428,27 @@ def test_a_snapshot_that_a_predecessor_asked_for_takes_no_stop_away():
     out = desk.tell(own, 0.1)
     assert some(m.CancelAlgoOrder, out) == []
     assert one(m.Reconciled, out).foreign_positions == 0
+
+
+def test_the_same_book_again_asks_for_no_second_snapshot():
+    desk = Desk()
+    assert one(m.FetchSnapshot, desk.tell(a_book()))
+    assert desk.tell(a_book()) == ()
+    desk.tell(a_snapshot(desk), 0.1)
+    assert one(m.FetchSnapshot, desk.tell(a_book(), 1))
+
+
+def test_another_book_starts_again_even_while_a_snapshot_is_on_its_way():
+    desk = Desk()
+    desk.tell(a_book(epoch=0))
+    assert one(m.FetchSnapshot, desk.tell(a_book(epoch=7)))
+
+
+def test_an_entry_the_venue_once_took_is_never_believed_absent_when_it_forgot_the_order():
+    desk = a_desk(intents=((an_intent(client_id=ENTRY), "ACKED"),))
+    for _ in range(20):
+        desk.wait(1)
+        desk.tell(m.OrderFound(client_id=ENTRY, symbol=SYMBOL, found=False))
+        desk.tell(a_snapshot(desk), 0.01)
+    assert desk.heard(m.EntryEnded) == []
+    assert [x for x in desk.heard(m.IntentMoved) if x.state == OrderState.ABSENT] == []

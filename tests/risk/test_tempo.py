@@ -48,6 +48,14 @@ def test_a_loop_of_entries_stops_at_its_limit_and_stays_off_after_a_restart():
     assert refusal(make_ready(a_risk(), symbol_states=(state,)), a_proposal()) == "entry_rate"
 
 
+def test_the_book_told_twice_counts_its_entries_once():
+    risk = a_risk(MAX_ENTRIES_SYMBOL_1H=3)
+    entries = (("BTCUSDT", NOON_NS), ("BTCUSDT", NOON_NS + 1))
+    make_ready(make_ready(risk, entries=entries), entries=entries)
+    assert wish(risk, 1, 1)[0].approved
+    assert wish(risk, 2, 2)[0].reason_code == "entry_rate"
+
+
 def test_a_person_lets_a_throttled_symbol_count_anew():
     risk = ready(MAX_ENTRIES_SYMBOL_1H=1)
     wish(risk, 1, 1)

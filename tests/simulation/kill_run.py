@@ -52,7 +52,6 @@ class KillSimulation(Simulation):
         self._killing = Random(f"kill {seed}")
         self._deaths = self._killing.randint(1, _DEATHS_MAX)
         self._dead = False
-        self._partial = 0  # fills that a fault has cut
 
     def _start(self) -> None:
         super()._start()
@@ -108,9 +107,6 @@ class KillSimulation(Simulation):
         self.side.ask = ask  # type: ignore[method-assign]
 
     def _step(self) -> None:
-        partial = self.side.exchange.orders.faults.table.fired.get("partial_fill", 0)
-        if partial != self._partial:  # a stop or an exit may have met it too
-            self._partial, self.faults.hurt_ns = partial, self.timeline.now_ns
         if self._dead:
             self._dead = False
             if self.process is not None:
