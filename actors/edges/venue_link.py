@@ -247,7 +247,7 @@ class VenueLink:
             asset = str(frame["o"].get("N") or "")
             fee = self._worth.commission(message.commission, asset, message.symbol, notional)
             message = replace(message, commission=fee)
-        if isinstance(message, m.AccountUpdate) and message.balance_change:
+        if isinstance(message, m.AccountUpdate) and message.reason != "ORDER":
             self._snapshots.income_moved()
         if message is not None:
             self._news(message)

@@ -149,7 +149,7 @@ def test_income_is_read_back_to_what_is_known_but_the_day_is_summed_alone(desk, 
 def test_income_that_the_stream_tells_is_in_the_next_snapshot(desk, venue):
     desk.ask(WANTED)
     balance = {"a": "USDT", "wb": "999", "cw": "999", "bc": "-1"}
-    event = {"e": "ACCOUNT_UPDATE", "E": 2, "T": 1}
+    event: dict[str, Any] = {"e": "ACCOUNT_UPDATE", "E": 1_795_000_000_000, "T": 1}
     event["a"] = {"m": "FUNDING_FEE", "B": [balance], "P": []}
     venue.send("private", json.dumps(event))
     desk.hear(m.AccountUpdate)
