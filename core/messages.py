@@ -437,6 +437,7 @@ class FetchSnapshot:
     symbols: tuple[str, ...]
     trades_after: tuple[tuple[str, int], ...]  # symbol -> last known trade id, 0 for none
     unresolved: tuple[tuple[str, str], ...]  # (symbol, client id) of entries without an outcome
+    income_after_ns: int = 0  # venue time; income later than this is wanted, 0: today's
 
 
 # ---------------------------------------- gateway -> execution
@@ -532,6 +533,21 @@ class VenueTrade:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VenueIncome:
+    """One row of the venue's list of income, in units of `asset`; a transaction is one of its kind.
+
+    `symbol` is empty where none is concerned.
+    """
+
+    kind: str  # incomeType, never REALIZED_PNL or COMMISSION: those belong to fills
+    transaction_id: int  # tranId: unique within one kind only
+    symbol: str
+    asset: str
+    amount: Decimal
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountSnapshot:
     """The account's totals in the quote asset."""
 
@@ -556,6 +572,7 @@ class VenueSnapshot:
     found: tuple[OrderFound, ...]  # one for each unresolved client id
     taken_at_wall_ns: int  # wall clock before the first request
     asked_wall_ns: int | None = None  # of the FetchSnapshot that it answers
+    income: tuple[VenueIncome, ...] = ()  # later than asked for and read so far, oldest first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -581,6 +598,13 @@ class FillBooked:
     commission: Decimal
     realized_pnl: Decimal  # before commission
     at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncomeBooked:
+    """Funding, a transfer or the like, as the venue lists it; may be told again, is booked once."""
+
+    income: VenueIncome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -677,6 +701,7 @@ class RecoveredBook:
     loss_streaks: tuple[tuple[str, int], ...] = ()
     entries: tuple[tuple[str, int], ...] = ()  # (symbol, venue ns) of the last day's, ascending
     absent: tuple[Intent, ...] = ()  # entries believed absent within the last 24 wall hours
+    income_up_to_ns: int = 0  # venue time up to which no income is missing, 0: nothing known
 
 
 # ---------------------------------------- a person, or whoever acts for one -> risk

@@ -29,6 +29,7 @@ _TRANSFERS = frozenset(
     {"TRANSFER", "INTERNAL_TRANSFER", "CROSS_COLLATERAL_TRANSFER", "COIN_SWAP_DEPOSIT"}
     | {"COIN_SWAP_WITHDRAW", "STRATEGY_UMFUTURES_TRANSFER", "WELCOME_BONUS"}
 )
+_OF_FILLS = frozenset({"REALIZED_PNL", "COMMISSION"})  # booked with their fill
 
 
 class Worth:
@@ -80,7 +81,10 @@ class Worth:
 
 
 class Income:
-    """What the account earned and moved since 00:00 venue time; asked for once a minute at most."""
+    """The venue's list of income, read since 00:00 venue time or since what execution knows.
+
+    Asked for once a minute at most, or at once when the stream told of income.
+    """
 
     def __init__(
         self, *, clock: SystemClock, client: VenueClient, retrying: Retrying, worth: Worth
@@ -89,25 +93,49 @@ class Income:
         self._client = client
         self._retrying = retrying
         self._worth = worth
-        self._day = -1
+        self._from_ms = -1  # rows are held since then; -1: never asked
         self._newest_ms = 0
         self._rows: dict[tuple[str, ...], dict[str, Any]] = {}
         self._asked_at = float("-inf")
 
-    async def today(self) -> tuple[Decimal | None, Decimal | None]:
-        """Return (earned, transferred), quote units; Nones where not asked or not known."""
+    def moved(self) -> None:
+        """Ask again with the next snapshot."""
+        self._asked_at = float("-inf")
+
+    async def today(self, after_ns: int = 0) -> tuple[Decimal | None, Decimal | None]:
+        """Return (earned, transferred), quote units; Nones where not asked or not known.
+
+        What is later than `after_ns` is read as well, if that is before today.
+        """
         now = asyncio.get_running_loop().time()
-        if now - self._asked_at < _INCOME_PERIOD_S:
+        day_ms = self._clock.now().venue_ns // NS_PER_DAY * NS_PER_DAY // NS_PER_MS
+        from_ms = min(day_ms, after_ns // NS_PER_MS) if after_ns else day_ms
+        reaches_back = self._from_ms < 0 or from_ms < self._from_ms
+        if now - self._asked_at < _INCOME_PERIOD_S and not reaches_back:
             return None, None
         self._asked_at = now
-        day = self._clock.now().venue_ns // NS_PER_DAY
-        if day != self._day:
-            self._day, self._rows, self._newest_ms = day, {}, 0
+        if reaches_back:
+            self._rows, self._newest_ms = {}, 0
+        self._rows = {k: row for k, row in self._rows.items() if int(row["time"]) >= from_ms}
+        self._from_ms = from_ms
         try:
-            whole = await self._read(day * NS_PER_DAY // NS_PER_MS)
+            whole = await self._read(from_ms)
         except Exception:  # noqa: BLE001 - the snapshot counts; this comes with the next one
             return None, None
-        return self._sums() if whole else (None, None)
+        return self._sums(day_ms) if whole else (None, None)
+
+    def after(self, after_ns: int) -> tuple[m.VenueIncome, ...]:
+        """Return what was read and is later than a venue time, oldest first, without P&L and fees.
+
+        The list was read from its old end, so nothing older than a row given here is missing.
+        """
+        since_ns = after_ns or self._from_ms * NS_PER_MS - 1
+        rows = [
+            _listed(row)
+            for row in self._rows.values()
+            if row["incomeType"] not in _OF_FILLS and int(row["time"]) * NS_PER_MS > since_ns
+        ]
+        return tuple(sorted(rows, key=lambda row: (row.at_ns, row.kind, row.transaction_id)))
 
     async def _read(self, from_ms: int) -> bool:
         start_ms = max(from_ms, self._newest_ms - _OVERLAP_MS)
@@ -126,9 +154,11 @@ class Income:
                 return True
         return False  # the next time goes on from the newest row
 
-    def _sums(self) -> tuple[Decimal | None, Decimal | None]:
+    def _sums(self, from_ms: int) -> tuple[Decimal | None, Decimal | None]:
         earned = transferred = ZERO
         for row in self._rows.values():
+            if int(row["time"]) < from_ms:
+                continue
             amount, asset = Decimal(row["income"]), str(row.get("asset", ""))
             quotes = self._worth.quotes
             worth = self._worth.known(amount, "" if asset in quotes else asset, quotes[0])
@@ -139,6 +169,17 @@ class Income:
             else:
                 earned += worth
         return earned, transferred
+
+
+def _listed(row: dict[str, Any]) -> m.VenueIncome:
+    return m.VenueIncome(
+        kind=str(row["incomeType"]),
+        transaction_id=int(row["tranId"]),
+        symbol=str(row.get("symbol") or ""),
+        asset=str(row.get("asset") or ""),
+        amount=Decimal(row["income"]),
+        at_ns=int(row["time"]) * NS_PER_MS,
+    )
 
 
 class AccountKeeper:

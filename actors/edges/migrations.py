@@ -274,11 +274,33 @@ CREATE TABLE audit_begin (
     "CREATE INDEX actor_events_at ON actor_events (at_ns)",
 )
 
+# What the stream told, as long as somebody listened, has neither the venue's number nor a symbol.
+_LISTED_INCOME = (
+    """
+CREATE TABLE income_listed (
+    id {id},
+    kind TEXT NOT NULL,
+    transaction_id {big},
+    symbol TEXT,
+    asset TEXT,
+    amount TEXT NOT NULL,
+    wallet_balance TEXT,
+    at_ns {big} NOT NULL,
+    UNIQUE (kind, transaction_id, symbol, asset)
+)""",
+    """
+INSERT INTO income_listed (kind, amount, wallet_balance, at_ns)
+    SELECT kind, amount, wallet_balance, at_ns FROM income ORDER BY id""",
+    "DROP TABLE income",
+    "ALTER TABLE income_listed RENAME TO income",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _SPECIFIED,
     _JOURNAL_AND_BOOKS,
     _LEASE,
     _MONEY_SAFETY,
+    _LISTED_INCOME,
 )
 VERSION = len(MIGRATIONS)
 _MIGRATING = 7_462_101_823  # any number that nobody else locks

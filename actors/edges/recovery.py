@@ -5,9 +5,10 @@ from decimal import Decimal
 import peewee
 from peewee import Database
 
-from actors.edges.tables import BotState, DayRow, Epoch, FillRow, IntentRow, StreakRow
+from actors.edges.tables import BotState, DayRow, Epoch, FillRow, IncomeRow, IntentRow, StreakRow
 from core.clock import NS_PER_DAY, Moment
 from core.execution.holdings import TRADES_KNOWN
+from core.execution.income import LAG_NS
 from core.execution.order_life import ENDED, OrderState
 from core.messages import (
     DayLedger,
@@ -53,6 +54,7 @@ def read_book(database: Database, now: Moment | None = None) -> RecoveredBook:
         loss_streaks=_loss_streaks(database),
         entries=_entries(database, now),
         absent=_absent(database, now),
+        income_up_to_ns=_income_up_to_ns(database),
     )
 
 
@@ -178,3 +180,22 @@ def _absent(database: Database, now: Moment | None) -> tuple[Intent, ...]:
         .order_by(IntentRow.id)
     )
     return tuple(intent_from_row(row) for row in rows.dicts().execute(database))
+
+
+def _income_up_to_ns(database: Database) -> int:
+    """Return the venue time up to which no income is missing; 0 in a database without a day.
+
+    The venue's list may lag, so what it showed last is not the end of what it will show of then.
+    A row that the stream told has no number to be known again by: the list is read from after it.
+    Before any income, the database's own first day is where it begins.
+    """
+    told = IncomeRow.transaction_id.is_null()
+    newest = IncomeRow.select(peewee.fn.MAX(IncomeRow.at_ns))
+    told_ns = newest.where(told).scalar(database)
+    listed_ns = newest.where(~told).scalar(database)
+    first_day = DayRow.select(peewee.fn.MIN(DayRow.day)).scalar(database)
+    return max(
+        int(told_ns or 0),
+        int(listed_ns or 0) - LAG_NS,
+        0 if first_day is None else int(first_day) * NS_PER_DAY - 1,
+    )

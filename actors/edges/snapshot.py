@@ -105,7 +105,7 @@ class Snapshots:
         read, client = self._retrying.read, self._client
         after, held = dict(wanted.trades_after), {p.symbol for p in positions}
         async with asyncio.TaskGroup() as group:
-            account = group.create_task(self._account(asked_at_ns))
+            account = group.create_task(self._account(asked_at_ns, wanted.income_after_ns))
             orders = group.create_task(read(client.futures_get_open_orders))
             algos = group.create_task(read(client.futures_get_open_algo_orders))
             trades = [
@@ -130,12 +130,17 @@ class Snapshots:
             found=tuple(task.result() for task in found),
             taken_at_wall_ns=taken_at_wall_ns,
             asked_wall_ns=wanted.asked_wall_ns,
+            income=self._income.after(wanted.income_after_ns),
         )
 
-    async def _account(self, asked_at_ns: int) -> m.AccountSnapshot:
+    def income_moved(self) -> None:
+        """Hear that the balance changed besides by trades: the next snapshot reads the list."""
+        self._income.moved()
+
+    async def _account(self, asked_at_ns: int, income_after_ns: int) -> m.AccountSnapshot:
         row = await self._retrying.read(lambda: self._client.futures_account(version=3))
         await self._worth.refresh(*fee_assets(row))
-        return account_of(row, asked_at_ns, await self._income.today())
+        return account_of(row, asked_at_ns, await self._income.today(income_after_ns))
 
     # ---------------------------------------- trades
     async def _trades(

@@ -181,12 +181,18 @@ class FillRow(Model):
 
 
 class IncomeRow(Model):
-    """What changed the balance besides P&L and commission; `kind` in the venue's words."""
+    """What changed the balance besides P&L and commission; `kind` in the venue's words.
+
+    Rows without `transaction_id` are of schema 4: heard from the stream, with `wallet_balance`.
+    """
 
     id = AutoField()
     kind = TextField()
+    transaction_id = BigIntegerField(null=True)
+    symbol = TextField(null=True)
+    asset = TextField(null=True)
     amount = TextField()
-    wallet_balance = TextField()
+    wallet_balance = TextField(null=True)
     at_ns = BigIntegerField()
 
     class Meta:

@@ -221,6 +221,7 @@ class VenueLink:
 
     # ---------------------------------------- streams
     async def _user_socket(self) -> ReconnectingWebsocket:
+        self._snapshots.income_moved()  # for all that is known: nobody listened until now
         return await self._ends.user_socket(self._client, await self._listen_key.fresh())
 
     def _market_socket(self, names: list[str]) -> Opener:
@@ -246,6 +247,8 @@ class VenueLink:
             asset = str(frame["o"].get("N") or "")
             fee = self._worth.commission(message.commission, asset, message.symbol, notional)
             message = replace(message, commission=fee)
+        if isinstance(message, m.AccountUpdate) and message.reason != "ORDER":
+            self._snapshots.income_moved()
         if message is not None:
             self._news(message)
 

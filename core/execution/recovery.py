@@ -15,6 +15,7 @@ from core.execution.bracket import ZERO, Bracket, LegState, Phase
 from core.execution.client_id import purpose_of
 from core.execution.gate import Gate
 from core.execution.holdings import Holdings
+from core.execution.income import ListedIncome
 from core.execution.late import IN_FLIGHT, LateEntries
 from core.execution.order_life import ENDED, OrderState
 from core.execution.orphans import QUIET_NS, Orphans
@@ -56,6 +57,7 @@ class Recovery:
         self._late = late
         self._orphans = orphans
         self._gate = gate
+        self._income = ListedIncome()
         self._begun = False
         self._book: m.RecoveredBook | None = None  # started from; None once compared
         self._asked_wall_ns = 0  # 0: no snapshot is on its way
@@ -101,6 +103,7 @@ class Recovery:
                 bracket = self._adoption.bracket(intent, Phase.UNKNOWN, now)
                 bracket.entry_seen = state == OrderState.ACKED
                 self._brackets[intent.symbol] = bracket
+        self._income.begin(book.income_up_to_ns, now)
         self._begun, self._told_flat = True, False
         self._asks.clear()
         return self.restart("start-up", now)
@@ -132,6 +135,7 @@ class Recovery:
                     for b in self._brackets.values()
                     if b.phase is Phase.UNKNOWN and b.entry is not None
                 ),
+                income_after_ns=self._income.after_ns(now),
             ),
         )
 
@@ -237,7 +241,7 @@ class Recovery:
             return (snapshot.account,)
         self._asked_wall_ns, self._book = 0, None
         self.compared_wall_ns = snapshot.taken_at_wall_ns
-        out: list[object] = [snapshot.account]
+        out: list[object] = [snapshot.account, *self._income.book(snapshot.income)]
         self._gate.note_account(snapshot.account)
         out += self._orphans.listed(snapshot, now)
         self._gate.conditionals = sum(1 for order in snapshot.orders if order.algo)

@@ -146,20 +146,17 @@ def order_write(order: m.OrderSeen) -> Write:
     )
 
 
-def income_writes(message: m.AccountUpdate) -> tuple[Write, ...]:
-    """Book what changed the balance besides P&L and commission: funding, transfers.
-
-    The running wallet balance is part of the key: two funding payments of one instant differ in it.
-    """
-    if message.balance_change == 0:
-        return ()
+def income_write(income: m.VenueIncome) -> Write:
+    """Book what changed the balance besides P&L and commission: funding, transfers."""
     values: tuple[tuple[str, Value], ...] = (
-        ("kind", plain(message.reason)),
-        ("amount", exact(message.balance_change)),
-        ("wallet_balance", exact(message.wallet_balance)),
-        ("at_ns", message.event_ns),
+        ("kind", plain(income.kind)),
+        ("transaction_id", income.transaction_id),
+        ("symbol", plain(income.symbol)),
+        ("asset", plain(income.asset)),
+        ("amount", exact(income.amount)),
+        ("at_ns", income.at_ns),
     )
-    return (Write(table="income", operation=Operation.INSERT_NEW, values=values),)
+    return Write(table="income", operation=Operation.INSERT_NEW, values=values)
 
 
 def state_writes(message: m.StateChanged, epoch: int) -> tuple[Write, ...]:

@@ -20,7 +20,7 @@ from core.persistence.facts import (
     book_writes,
     bot_state_write,
     day_write,
-    income_writes,
+    income_write,
     move_write,
     order_write,
     state_writes,
@@ -51,7 +51,7 @@ PersistenceInput = (
     | m.FillBooked
     | m.OrderSeen
     | m.PositionChanged
-    | m.AccountUpdate
+    | m.IncomeBooked
     | m.AccountSnapshot
     | m.MarkPrice
     | m.Reconciled
@@ -100,8 +100,8 @@ class PersistenceMachine:
                 return (self._position(message, now),)
             case m.MarkPrice():
                 return self._mark(message, now)
-            case m.AccountUpdate():
-                return income_writes(message)
+            case m.IncomeBooked():
+                return (income_write(message.income),)
             case m.AccountSnapshot():
                 return self._account(message)
             case m.Reconciled():

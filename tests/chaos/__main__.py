@@ -32,7 +32,7 @@ from tests.chaos.textbook import TextbookJob
 OURS, TEXTBOOK = "ours", "textbook"
 SUBJECTS = {OURS: Job, TEXTBOOK: TextbookJob}
 # Found and not mended yet: shown, but it does not fail a run.
-KNOWN = {"I15 funding": "funding paid while nobody listened is in no row of the income table"}
+KNOWN: dict[str, str] = {}
 _PAGE = ROOT / "docs" / "reliability.md"
 _EARLY_PART = 5  # every fifth random kill strikes while it starts
 

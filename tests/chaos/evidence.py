@@ -124,7 +124,7 @@ class Database:
             fills=self.rows("SELECT * FROM fills"),
             trades=self.rows("SELECT trade_id FROM trades"),
             positions=self.rows("SELECT symbol, side, quantity FROM positions"),
-            income=self.rows("SELECT kind, amount, at_ns FROM income"),
+            income=self.rows("SELECT kind, transaction_id, symbol, amount, at_ns FROM income"),
             states=[(row["event"], row["at_ns"] / NS_PER_MS) for row in states],
             epochs=[(row["epoch"], row["first"] / NS_PER_MS) for row in epochs],
         )

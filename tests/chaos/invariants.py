@@ -20,6 +20,7 @@ _SLACK = Decimal("1.05")  # price between a decision and its fill
 _DAY_MS = 86_400_000
 _CLOCK_MS = 200.0  # wall: how far two readings of the venue's clock may differ
 _HALT_SLACK_S = 3.0  # wall: approved before, executed after
+_INCOME_DUE_S = 80.0  # wall: a minute between two looks, a snapshot, and its commit
 _IN_FLIGHT_S = 4.0  # wall: recvWindow of an entry and a second
 _ORPHAN_S = 60.0
 # Codes that only our own rounding or a filter bug can earn.
@@ -342,14 +343,22 @@ def money_adds_up(e: Evidence) -> list[str]:
 
 
 def funding_is_booked(e: Evidence) -> list[str]:
-    """I15, funding: what was paid while nobody listened is in the database too."""
-    there = Counter(
-        Decimal(r["income"]) for r in e.ledger["income"] if r["incomeType"] == "FUNDING_FEE"
+    """I15, funding: what was paid while nobody listened is in the database too, each row once.
+
+    The list is read with a snapshot, at most once a minute: what is younger is not judged yet.
+    """
+    due_ms = float(e.ledger["time"]) - _INCOME_DUE_S * 1000 * e.limits.speed
+    paid = [r for r in e.ledger["income"] if r["incomeType"] == "FUNDING_FEE"]
+    there = Counter((int(r["tranId"]), r["symbol"], Decimal(r["income"])) for r in paid)
+    young = {int(r["tranId"]) for r in paid if r["time"] >= due_ms}
+    here = Counter(
+        (int(r["transaction_id"]), r["symbol"], Decimal(r["amount"]))
+        for r in e.income
+        if r["kind"] == "FUNDING_FEE"
     )
-    here = Counter(Decimal(r["amount"]) for r in e.income if r["kind"] == "FUNDING_FEE")
-    paid = sum((amount * n for amount, n in there.items()), ZERO)
-    booked = sum((amount * n for amount, n in here.items()), ZERO)
-    return [] if paid == booked else [f"funding booked {booked}, the venue {paid}"]
+    lost = sorted(row for row in (there - here).elements() if row[0] not in young)
+    invented = sorted((here - there).elements())
+    return [f"funding lost {lost}, invented {invented}"] if lost or invented else []
 
 
 def no_secret_left(e: Evidence) -> list[str]:

@@ -60,7 +60,11 @@ def trade(number: int, order_id: int, side: str, at: float, **more: Any) -> dict
 
 
 def income(kind: str, amount: str, at: float) -> dict[str, Any]:
-    return {"incomeType": kind, "income": amount, "time": at, "symbol": "BTCUSDT"}
+    row = {"incomeType": kind, "income": amount, "time": at, "symbol": "BTCUSDT"}
+    return {**row, "tranId": int(at)}
+
+
+FUNDING = {"kind": "FUNDING_FEE", "transaction_id": 9, "symbol": "BTCUSDT", "amount": "-0.1"}
 
 
 def intent(name: str, **more: Any) -> dict[str, Any]:
@@ -260,8 +264,9 @@ BROKEN: list[tuple[str, str, Break]] = [
     (
         "I15 funding",
         "funding was not booked",
-        lambda e: e.ledger["income"].append(income("FUNDING_FEE", "-0.1", T0)),
+        lambda e: e.ledger["income"].append(income("FUNDING_FEE", "-0.1", T0 - 5000 * SECOND)),
     ),
+    ("I15 funding", "funding was invented", _put("income", [FUNDING])),
     ("I16", "a secret in the log", _put("secrets", ["logs/bot.log"])),
 ]
 

@@ -4,6 +4,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -107,6 +108,53 @@ def test_income_is_read_to_its_last_page(desk, venue):
 
     venue.say("GET", "income", pages)
     assert desk.ask(WANTED).account.earned_today == Decimal(2500)
+
+
+def test_income_is_read_back_to_what_is_known_but_the_day_is_summed_alone(desk, venue):
+    day_ms = time.time_ns() // 86_400_000_000_000 * 86_400_000
+    known_ms = day_ms - 3 * 86_400_000
+    rows = [
+        an_income("FUNDING_FEE", "-1", 1, time=known_ms, symbol="BTCUSDT"),
+        an_income("FUNDING_FEE", "-2", 2, time=known_ms + 1, symbol="BTCUSDT"),
+        an_income("COMMISSION", "-3", 3, time=known_ms + 2),
+        an_income("REALIZED_PNL", "4", 3, time=known_ms + 2),
+        an_income("TRANSFER", "5", 2, time=day_ms),
+        an_income("FUNDING_FEE", "-6", 4, time=day_ms, symbol="ETHUSDT"),
+    ]
+    venue.say("GET", "income", rows)
+    wanted = replace(WANTED, income_after_ns=known_ms * 1_000_000)
+    told = desk.ask(wanted)
+    assert int(venue.asked("GET", "income")[0]["startTime"]) == known_ms
+    assert [(row.kind, row.transaction_id, row.amount) for row in told.income] == [
+        ("FUNDING_FEE", 2, Decimal(-2)),
+        ("FUNDING_FEE", 4, Decimal(-6)),
+        ("TRANSFER", 2, Decimal(5)),
+    ]
+    assert told.income[0] == m.VenueIncome(
+        kind="FUNDING_FEE",
+        transaction_id=2,
+        symbol="BTCUSDT",
+        asset="USDT",
+        amount=Decimal(-2),
+        at_ns=(known_ms + 1) * 1_000_000,
+    )
+    assert (told.account.earned_today, told.account.transfers_today) == (Decimal(-6), Decimal(5))
+    again = desk.ask(wanted)
+    assert again.income == told.income  # not asked again, told again
+    assert len(venue.asked("GET", "income")) == 1
+    desk.ask(replace(WANTED, income_after_ns=(known_ms - 1) * 1_000_000))
+    assert int(venue.asked("GET", "income")[-1]["startTime"]) == known_ms - 1
+
+
+def test_income_that_the_stream_tells_is_in_the_next_snapshot(desk, venue):
+    desk.ask(WANTED)
+    balance = {"a": "USDT", "wb": "999", "cw": "999", "bc": "-1"}
+    event: dict[str, Any] = {"e": "ACCOUNT_UPDATE", "E": 1_795_000_000_000, "T": 1}
+    event["a"] = {"m": "FUNDING_FEE", "B": [balance], "P": []}
+    venue.send("private", json.dumps(event))
+    desk.hear(m.AccountUpdate)
+    venue.say("GET", "income", [an_income("FUNDING_FEE", "-1", 9)])
+    assert [row.transaction_id for row in desk.ask(WANTED).income] == [9]
 
 
 def test_a_snapshot_without_income_is_a_snapshot_all_the_same(desk, venue):

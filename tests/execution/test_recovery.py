@@ -6,10 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import messages as m
+from core.clock import NS_PER_DAY
 from core.execution import reconcile
+from core.execution.income import LAG_NS
 from core.execution.order_life import OrderState
 from core.messages import Purpose, Side
-from tests.builders import SYMBOL, a_book, a_proposal, an_intent
+from tests.builders import SYMBOL, a_book, a_moment, a_proposal, an_intent
 from tests.execution.desk import (
     ENTRY,
     EXIT,
@@ -452,3 +454,44 @@ def test_an_entry_the_venue_once_took_is_never_believed_absent_when_it_forgot_th
         desk.tell(a_snapshot(desk), 0.01)
     assert desk.heard(m.EntryEnded) == []
     assert [x for x in desk.heard(m.IntentMoved) if x.state == OrderState.ABSENT] == []
+
+
+# ---------------------------------------- income
+def an_income(at_ns: int, number: int = 1) -> m.VenueIncome:
+    return m.VenueIncome(
+        kind="FUNDING_FEE",
+        transaction_id=number,
+        symbol=SYMBOL,
+        asset="USDT",
+        amount=Decimal("-0.1"),
+        at_ns=at_ns,
+    )
+
+
+def asked_income_after(desk: Desk) -> int:
+    desk.wait(61)
+    return desk.heard(m.FetchSnapshot)[-1].income_after_ns
+
+
+def test_funding_paid_while_the_process_was_dead_is_booked_once():
+    known_ns = a_moment(0).venue_ns - 30 * NS_PER_DAY
+    desk = a_desk(income_up_to_ns=known_ns)
+    assert desk.heard(m.FetchSnapshot)[0].income_after_ns == known_ns
+    missed = tuple(an_income(known_ns + n * LAG_NS, n) for n in (1, 2, 3))
+    out = desk.tell(a_snapshot(desk, income=missed), 0.1)
+    assert [booked.income for booked in some(m.IncomeBooked, out)] == list(missed)
+    assert asked_income_after(desk) == missed[1].at_ns  # what may appear late is asked for again
+    late = an_income(missed[2].at_ns - 1, 4)
+    out = desk.tell(a_snapshot(desk, income=(late, missed[2])))
+    assert [booked.income for booked in some(m.IncomeBooked, out)] == [late]
+    desk.tell(a_snapshot(desk))  # the list could not be had
+    assert asked_income_after(desk) == missed[1].at_ns
+
+
+def test_a_new_database_begins_its_income_with_the_day_and_goes_back_90_days_at_most():
+    now_ns = a_moment(0).venue_ns
+    desk = a_desk()
+    assert desk.heard(m.FetchSnapshot)[0].income_after_ns == now_ns // NS_PER_DAY * NS_PER_DAY - 1
+    desk = a_desk(income_up_to_ns=now_ns - 200 * NS_PER_DAY)
+    first = desk.heard(m.FetchSnapshot)[0].income_after_ns
+    assert now_ns - 90 * NS_PER_DAY <= first < now_ns - 89 * NS_PER_DAY

@@ -107,6 +107,19 @@ def a_fill(**changes: Any) -> m.FillBooked:
     return replace(fill, **changes)
 
 
+def an_income(**changes: Any) -> m.IncomeBooked:
+    """Funding of the venue's list; changes are of the row."""
+    row = m.VenueIncome(
+        kind="FUNDING_FEE",
+        transaction_id=1,
+        symbol="BTCUSDT",
+        asset="USDT",
+        amount=Decimal("-1.23"),
+        at_ns=T0,
+    )
+    return m.IncomeBooked(income=replace(row, **changes))
+
+
 def an_order(status: str = "NEW", **changes: Any) -> m.OrderSeen:
     order = m.OrderSeen(
         venue_id="BTCUSDT:77",

@@ -1,7 +1,6 @@
 """What each fact becomes, without a database."""
 
 import json
-from dataclasses import replace
 from decimal import Decimal
 from typing import get_args
 
@@ -26,6 +25,7 @@ from tests.persistence.builders import (
     a_signal,
     a_state,
     an_account,
+    an_income,
     an_intent,
     an_order,
 )
@@ -166,17 +166,17 @@ def test_marks_reach_only_open_positions_and_at_most_every_two_wall_seconds():
     assert machine.handle(a_mark("117600"), a_moment(9)) == ()
 
 
-def test_funding_becomes_income_and_a_mere_order_does_not():
-    funding = m.AccountUpdate(
-        reason="FUNDING_FEE",
-        wallet_balance=Decimal("9998.77"),
-        balance_change=Decimal("-1.23"),
-        event_ns=T0,
-    )
-    (write,) = _machine().handle(funding, a_moment())
-    assert a_row(write)["kind"] == "FUNDING_FEE"
-    assert a_row(write)["amount"] == "-1.23"
-    assert _machine().handle(replace(funding, balance_change=Decimal(0)), a_moment()) == ()
+def test_income_is_booked_with_the_number_that_the_venue_knows_it_by():
+    (write,) = _machine().handle(an_income(), a_moment())
+    assert (write.table, write.operation) == ("income", Operation.INSERT_NEW)
+    assert a_row(write) == {
+        "kind": "FUNDING_FEE",
+        "transaction_id": 1,
+        "symbol": "BTCUSDT",
+        "asset": "USDT",
+        "amount": "-1.23",
+        "at_ns": T0,
+    }
 
 
 def test_the_account_is_stored_each_time_and_a_new_peak_of_equity_with_it():

@@ -13,9 +13,11 @@ import pytest
 from actors.edges import migrations
 from actors.edges.connection import Connection
 from actors.edges.database import DatabaseManager
+from core.clock import NS_PER_DAY
 from core.errors import ConfigurationError, UnavailableError
+from core.execution.income import LAG_NS
 from core.persistence.machine import PersistenceMachine
-from tests.persistence.builders import a_decision, a_moment
+from tests.persistence.builders import T0, a_day, a_decision, a_moment, an_income
 
 
 def _at_version(db_url: str, version: int) -> None:
@@ -149,4 +151,37 @@ def test_what_an_older_program_decided_is_outside_the_chain_and_what_comes_later
     assert database.verify_audit().faults == ()
     assert database.verify_audit().links == 1
     assert database.recover().day.equity_min == Decimal("1000.5")
+    database.close()
+
+
+def test_income_that_the_stream_told_stays_and_the_venues_list_goes_on_after_it(db_url):
+    _at_version(db_url, 4)
+    with _raw(db_url) as database:
+        for number in range(2):
+            values = f"'FUNDING_FEE', '-0.5', '{number}', {T0}"
+            columns = "kind, amount, wallet_balance, at_ns"
+            database.execute_sql(f"INSERT INTO income ({columns}) VALUES ({values})")  # noqa: S608
+    database = DatabaseManager(db_url)
+    assert database.recover().income_up_to_ns == T0
+    machine = PersistenceMachine(epoch=1)
+    for _ in range(2):
+        for symbol in ("BTCUSDT", "ETHUSDT"):
+            told = an_income(symbol=symbol, at_ns=T0 + LAG_NS + 1)
+            database.apply(machine.handle(told, a_moment()))
+    assert database.recover().income_up_to_ns == T0 + 1
+    database.close()
+    with _raw(db_url) as raw:
+        rows = raw.execute_sql("SELECT amount, symbol, at_ns FROM income ORDER BY id").fetchall()
+    new = [("-1.23", symbol, T0 + LAG_NS + 1) for symbol in ("BTCUSDT", "ETHUSDT")]
+    assert [tuple(row) for row in rows] == [("-0.5", None, T0)] * 2 + new
+
+
+def test_a_database_without_income_begins_with_its_own_first_day(db_url):
+    database = DatabaseManager(db_url)
+    database.initialize_database()
+    assert database.recover().income_up_to_ns == 0
+    machine = PersistenceMachine(epoch=1)
+    for day in (20_316, 20_315):
+        database.apply(machine.handle(a_day(day), a_moment()))
+    assert database.recover().income_up_to_ns == 20_315 * NS_PER_DAY - 1  # midnight's is wanted
     database.close()

@@ -22,6 +22,7 @@ from tests.persistence.builders import (
     a_record,
     a_signal,
     a_state,
+    an_income,
     an_intent,
 )
 from tests.persistence.writer import PATIENCE_S, Writer
@@ -152,9 +153,7 @@ def test_hostile_words_of_venue_or_strategy_are_stored_like_any_others(db_url: s
         a_fill(client_id=_HOSTILE, purpose=None),
         m.ActorEvent(name="x", generation=1, event="crashed", detail=_HOSTILE),
         m.Reconciled(reason="r", report=(_HOSTILE,), foreign_positions=0, foreign_orders=0),
-        m.AccountUpdate(
-            reason=_HOSTILE, wallet_balance=Decimal(1), balance_change=Decimal(1), event_ns=T0
-        ),
+        an_income(kind=_HOSTILE, asset=_HOSTILE),
     )
     for message in told:
         database.apply(machine.handle(message, a_moment()))

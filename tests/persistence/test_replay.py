@@ -24,6 +24,7 @@ from tests.persistence.builders import (
     a_signal,
     a_state,
     a_streak,
+    an_income,
     an_order,
 )
 
@@ -59,13 +60,9 @@ _STATES = tuple(
 )
 _DECISIONS = tuple(a_decision(proposal_id=f"p{number}") for number in range(3))
 _INCOME = tuple(
-    m.AccountUpdate(
-        reason="FUNDING_FEE",
-        wallet_balance=Decimal(number),
-        balance_change=Decimal(-1),
-        event_ns=T0,
-    )
+    an_income(transaction_id=number, symbol=symbol)
     for number in range(3)
+    for symbol in ("BTCUSDT", "ETHUSDT")
 )
 _INTENTS = tuple(map(a_record, a_bracket()))
 # What comes in the order it happened, each of its own day or symbol: the rows' keys.
@@ -98,7 +95,7 @@ def _told(messages) -> tuple[object, ...]:
                 "symbol, state, reason_code, reason, latched_until_day, at_ns, epoch",
             ),
             ("decisions", "proposal_id, reason_code, checks, caps, quantity, decided_at_ns"),
-            ("income", "kind, amount, wallet_balance, at_ns"),
+            ("income", "kind, transaction_id, symbol, asset, amount, at_ns"),
             ("order_intent", "client_id, state, quantity, reservation, decision"),
             ("loss_streaks", "*"),
             ("day_ledger", "*"),
@@ -159,12 +156,7 @@ def test_a_whole_session_told_twice_is_the_session(database, db_url):
         a_state(symbol="ETHUSDT"),
         a_streak(),
         a_day(),
-        m.AccountUpdate(
-            reason="FUNDING_FEE",
-            wallet_balance=Decimal(9),
-            balance_change=Decimal(-1),
-            event_ns=T0,
-        ),
+        an_income(),
     ]
     machine = PersistenceMachine(epoch=1)
     writes = [write for message in session for write in machine.handle(message, a_moment())]

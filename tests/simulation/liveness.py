@@ -76,6 +76,7 @@ def _books(side: VenueSide, path: Path, tag: str) -> list[str]:
         return [
             *_trades(database, side),
             *_open_rows(database, side),
+            *_income(database, side),
             *_journal(database, side, tag),
         ]
     finally:
@@ -117,6 +118,19 @@ def _trades(database: sqlite3.Connection, side: VenueSide) -> list[str]:
     if booked != realized - paid:
         found.append(f"I15 booked {booked}, the venue {realized - paid} of {BALANCE}")
     return found
+
+
+def _income(database: sqlite3.Connection, side: VenueSide) -> list[str]:
+    """Funding and the like, also what was paid while nobody listened; not what came before us."""
+    others = ("REALIZED_PNL", "COMMISSION", "TRANSFER")
+    there = sorted(
+        (r.kind, r.income_id, r.symbol, plain(r.amount))
+        for r in side.exchange.ledger.income
+        if r.kind not in others
+    )
+    query = "SELECT kind, transaction_id, symbol, amount FROM income WHERE kind <> 'TRANSFER'"
+    here = sorted((k, i, s, plain(a)) for k, i, s, a in database.execute(query))
+    return [] if here == there else [f"I15 income: {here}, the venue {there}"]
 
 
 def _open_rows(database: sqlite3.Connection, side: VenueSide) -> list[str]:
