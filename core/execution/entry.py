@@ -176,7 +176,8 @@ class Entries:
         """Take in the answer to a query; a denial counts only after the deadline."""
         bracket = self._of(found.client_id)
         if bracket is None:
-            return ()
+            return self._recovery.unclaimed.found(found, now)
+        self._recovery.unclaimed.claim(found.client_id)
         if not found.found:
             late = now.wall_ns - bracket.since_wall_ns > self._deadline_ns
             if late and now.wall_ns - bracket.denied_wall_ns >= NS_PER_S:

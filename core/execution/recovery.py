@@ -21,6 +21,7 @@ from core.execution.order_life import ENDED, OrderState
 from core.execution.orphans import QUIET_NS, Orphans
 from core.execution.protection import Protection
 from core.execution.settings import ExecutionSettings
+from core.execution.unclaimed import Unclaimed
 from core.messages import Purpose
 
 Out = tuple[object, ...]
@@ -58,8 +59,8 @@ class Recovery:
         self._orphans = orphans
         self._gate = gate
         self._income = ListedIncome()
+        self.unclaimed = Unclaimed(protection, late)
         self._begun = False
-        self._book: m.RecoveredBook | None = None  # started from; None once compared
         self._asked_wall_ns = 0  # 0: no snapshot is on its way
         self._due_wall_ns = 0  # next drop copy or retry
         self._touched_wall_ns: dict[str, int] = {}
@@ -69,22 +70,16 @@ class Recovery:
         self._compared = False
         self._restarted_wall_ns = 0
         self._asks: deque[int] = deque(maxlen=_ASKS_KEPT)  # stamps of our own questions
-        self._again = False  # asked for while a snapshot was on its way
-        self._told_flat = False  # what nobody holds was told, once a start
+        self._again = self._told_flat = (
+            False  # asked meanwhile; told what nobody holds, once a start
+        )
         self._foreign_orders = 0
         self._twice: frozenset[str] = frozenset()  # symbols of which the venue shows two positions
         self.compared_wall_ns = 0  # when the newest snapshot worked off was taken
 
     # ------------------------------------------------------------------ beginning and asking
     def begin(self, book: m.RecoveredBook, now: Moment) -> Out:
-        """Start from what the database holds, then ask the venue what is true.
-
-        Risk asks for the book as well: the same one again, while the venue is being asked, is no
-        second start.
-        """
-        if book == self._book and self._asked_wall_ns:
-            return ()
-        self._book = book
+        """Start from what the database holds, then ask the venue what is true."""
         held, prices = dict(book.positions), dict(book.entry_prices)
         newest, known = dict(book.last_trade_ids), dict(book.known_trades)
         for symbol in sorted({*newest, *held}):
@@ -97,12 +92,17 @@ class Recovery:
             )
         self._brackets.clear()
         self._adoption.intents = book.intents
+        unclaimed: dict[str, tuple[m.Intent, str]] = {}
         for intent, state in book.intents:
-            open_entry = intent.purpose is Purpose.ENTRY and state not in ENDED
-            if open_entry and self._holdings.of(intent.symbol).quantity == ZERO:
-                bracket = self._adoption.bracket(intent, Phase.UNKNOWN, now)
-                bracket.entry_seen = state == OrderState.ACKED
-                self._brackets[intent.symbol] = bracket
+            if intent.purpose is not Purpose.ENTRY or state in ENDED:
+                continue
+            if self._holdings.of(intent.symbol).quantity != ZERO or intent.symbol in self._brackets:
+                unclaimed[intent.client_id] = (intent, state)
+                continue
+            bracket = self._adoption.bracket(intent, Phase.UNKNOWN, now)
+            bracket.entry_seen = state == OrderState.ACKED
+            self._brackets[intent.symbol] = bracket
+        self.unclaimed.begin(unclaimed)
         self._income.begin(book.income_up_to_ns, now)
         self._begun, self._told_flat = True, False
         self._asks.clear()
@@ -130,10 +130,13 @@ class Recovery:
                 symbols=symbols,
                 asked_wall_ns=now.wall_ns,
                 trades_after=tuple((s, self._holdings.fetched_up_to.get(s, 0)) for s in symbols),
-                unresolved=tuple(
-                    (b.symbol, b.entry.client_id)
-                    for b in self._brackets.values()
-                    if b.phase is Phase.UNKNOWN and b.entry is not None
+                unresolved=(
+                    *(
+                        (b.symbol, b.entry.client_id)
+                        for b in self._brackets.values()
+                        if b.phase is Phase.UNKNOWN and b.entry is not None
+                    ),
+                    *self.unclaimed.names(),
                 ),
                 income_after_ns=self._income.after_ns(now),
             ),
@@ -239,7 +242,7 @@ class Recovery:
         """
         if snapshot.asked_wall_ns is not None and snapshot.asked_wall_ns not in self._asks:
             return (snapshot.account,)
-        self._asked_wall_ns, self._book = 0, None
+        self._asked_wall_ns = 0
         self.compared_wall_ns = snapshot.taken_at_wall_ns
         out: list[object] = [snapshot.account, *self._income.book(snapshot.income)]
         self._gate.note_account(snapshot.account)

@@ -11,7 +11,7 @@ from core.execution import reconcile
 from core.execution.income import LAG_NS
 from core.execution.order_life import OrderState
 from core.messages import Purpose, Side
-from tests.builders import SYMBOL, a_book, a_moment, a_proposal, an_intent
+from tests.builders import SYMBOL, a_moment, a_proposal, an_intent
 from tests.execution.desk import (
     ENTRY,
     EXIT,
@@ -432,18 +432,31 @@ def test_a_snapshot_that_a_predecessor_asked_for_takes_no_stop_away():
     assert one(m.Reconciled, out).foreign_positions == 0
 
 
-def test_the_same_book_again_asks_for_no_second_snapshot():
-    desk = Desk()
-    assert one(m.FetchSnapshot, desk.tell(a_book()))
-    assert desk.tell(a_book()) == ()
-    desk.tell(a_snapshot(desk), 0.1)
-    assert one(m.FetchSnapshot, desk.tell(a_book(), 1))
+def test_an_entry_without_an_outcome_whose_position_is_gone_ends_by_what_the_venue_says():
+    """It filled, the process died before the row moved on, and its stop fired before the start."""
+    held = {"positions": ((SYMBOL, Decimal(10)),), "entry_prices": ((SYMBOL, Decimal(100)),)}
+    desk = a_desk(intents=((an_intent(client_id=ENTRY), "SENDING"),), **held)
+    asked = desk.heard(m.FetchSnapshot)[0]
+    assert asked.unresolved == ((SYMBOL, ENTRY),)
+    found = m.OrderFound(
+        client_id=ENTRY, symbol=SYMBOL, found=True, status="FILLED", executed=Decimal(10)
+    )
+    out = desk.tell(a_snapshot(desk, found=(found,)), 0.1)
+    assert one(m.EntryEnded, out).outcome == "filled"
+    assert [x.state for x in some(m.IntentMoved, out) if x.client_id == ENTRY] == ["FILLED"]
+    desk.wait(61)
+    assert desk.heard(m.FetchSnapshot)[-1].unresolved == ()
 
 
-def test_another_book_starts_again_even_while_a_snapshot_is_on_its_way():
-    desk = Desk()
-    desk.tell(a_book(epoch=0))
-    assert one(m.FetchSnapshot, desk.tell(a_book(epoch=7)))
+def test_an_entry_that_nothing_follows_is_believed_absent_after_three_denials():
+    held = {"positions": ((SYMBOL, Decimal(10)),), "entry_prices": ((SYMBOL, Decimal(100)),)}
+    desk = a_desk(intents=((an_intent(client_id=ENTRY), "SENDING"),), **held)
+    denied = m.OrderFound(client_id=ENTRY, symbol=SYMBOL, found=False)
+    for _ in range(3):
+        assert desk.heard(m.EntryEnded) == []
+        desk.tell(denied, 2)
+        desk.tell(denied, 0.1)
+    assert desk.heard(m.EntryEnded)[0].outcome == "absent"
 
 
 def test_an_entry_the_venue_once_took_is_never_believed_absent_when_it_forgot_the_order():
