@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from core import messages as m
 from core.messages import Side
 
 ZERO = Decimal(0)
@@ -46,6 +47,19 @@ class Holdings:
     def of(self, symbol: str) -> Holding:
         """Return the holding of a symbol, flat if it never traded."""
         return self.by_symbol.setdefault(symbol, Holding())
+
+    def begin(self, book: m.RecoveredBook) -> None:
+        """Start from what the database holds."""
+        held, prices = dict(book.positions), dict(book.entry_prices)
+        newest, known = dict(book.last_trade_ids), dict(book.known_trades)
+        for symbol in sorted({*newest, *held}):
+            self.restore(
+                symbol,
+                held.get(symbol, ZERO),
+                prices.get(symbol, ZERO),
+                newest.get(symbol, 0),
+                known.get(symbol, ()),
+            )
 
     def restore(
         self,

@@ -80,16 +80,7 @@ class Recovery:
     # ------------------------------------------------------------------ beginning and asking
     def begin(self, book: m.RecoveredBook, now: Moment) -> Out:
         """Start from what the database holds, then ask the venue what is true."""
-        held, prices = dict(book.positions), dict(book.entry_prices)
-        newest, known = dict(book.last_trade_ids), dict(book.known_trades)
-        for symbol in sorted({*newest, *held}):
-            self._holdings.restore(
-                symbol,
-                held.get(symbol, ZERO),
-                prices.get(symbol, ZERO),
-                newest.get(symbol, 0),
-                known.get(symbol, ()),
-            )
+        self._holdings.begin(book)
         self._brackets.clear()
         self._adoption.intents = book.intents
         unclaimed: dict[str, tuple[m.Intent, str]] = {}
