@@ -79,7 +79,10 @@ MUTANTS = (
     Mutant(
         "send again at start",
         ("I1",),
-        {(Recovery, "begin"): changes.sends_again_at_start, (OrdersOut, "passed"): changes.lets_out},
+        {
+            (Recovery, "begin"): changes.sends_again_at_start,
+            (OrdersOut, "passed"): changes.lets_out,
+        },
     ),
     Mutant(
         "forget open entries at start",
