@@ -43,11 +43,25 @@ def journal_believes(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def risk_believes(original: Callable[..., Any]) -> Callable[..., Any]:
-    def standing(self: RiskMachine, proposal: m.Proposal, review: Any) -> None:
-        self._generations[proposal.symbol] = proposal.generation
-        original(self, proposal, review)
+    def review(self: RiskMachine, proposal: m.Proposal, now: Any) -> Any:
+        self._standing.generations[proposal.symbol] = proposal.generation
+        return original(self, proposal, now)
 
-    return standing
+    return review
+
+
+# ---------------------------------------- the second line
+def lets_out(original: Callable[..., Any]) -> Callable[..., Any]:
+    """The counter at the door would hide what is wrong behind it: each is proved by itself."""
+    return lambda self, out: out
+
+
+def never_closed(original: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, symbol: ""
+
+
+def never_too_large(original: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, symbol, quantity, price: ""
 
 
 # ---------------------------------------- entries
@@ -150,13 +164,13 @@ def widens_the_stop(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def opens_by_exit(original: Callable[..., Any]) -> Callable[..., Any]:
-    def flatten(self: Protection, bracket: Any, why: str, now: Any) -> Any:
+    def leave(self: Protection, bracket: Any, why: str, now: Any) -> Any:
         return tuple(
             replace(x, reduce_only=False) if isinstance(x, m.PlaceOrder) else x
             for x in original(self, bracket, why, now)
         )
 
-    return flatten
+    return leave
 
 
 # ---------------------------------------- books
@@ -178,7 +192,7 @@ def counts_twice(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def forgets_failed_writes(original: Callable[..., Any]) -> Callable[..., Any]:
     def lost(self: PersistenceActor, error: Any, wall_ns: int) -> Any:
-        self._held.clear()
+        self._unwritten.clear()
         return original(self, error, wall_ns)
 
     return lost
@@ -353,8 +367,10 @@ def without_caps(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def keeps_no_wallet(original: Callable[..., Any]) -> Callable[..., Any]:
     def book(self: Book, told: Any, now: Any) -> None:
-        if self.wallet is None:
-            original(self, told, now)
+        known = self.wallet
+        original(self, told, now)
+        if known is not None:
+            self.wallet = known
 
     return book
 

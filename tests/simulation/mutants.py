@@ -10,7 +10,9 @@ from actors.persistence import PersistenceActor
 from actors.supervisor import SupervisorActor
 from core.execution.adoption import Adoption
 from core.execution.entry import Entries
+from core.execution.gate import Gate
 from core.execution.holdings import Holdings
+from core.execution.orders_out import OrdersOut
 from core.execution.protection import Protection
 from core.execution.recovery import Recovery
 from core.risk import machine as risk_machine
@@ -51,13 +53,13 @@ MUTANTS = (
         {
             (Entries, "_refusal"): changes.execution_believes,
             (Entries, "recorded"): changes.journal_believes,
-            (RiskMachine, "_check_standing"): changes.risk_believes,
+            (RiskMachine, "_review"): changes.risk_believes,
         },
     ),
     Mutant(
         "resend an entry of unknown outcome",
         ("I1",),
-        {(Entries, "failed"): changes.resends},
+        {(Entries, "failed"): changes.resends, (OrdersOut, "passed"): changes.lets_out},
     ),
     Mutant(
         "send before the journal",
@@ -77,7 +79,10 @@ MUTANTS = (
     Mutant(
         "send again at start",
         ("I1",),
-        {(Recovery, "begin"): changes.sends_again_at_start},
+        {
+            (Recovery, "begin"): changes.sends_again_at_start,
+            (OrdersOut, "passed"): changes.lets_out,
+        },
     ),
     Mutant(
         "forget open entries at start",
@@ -102,7 +107,7 @@ MUTANTS = (
     Mutant(
         "exit without reduce-only",
         ("I6",),
-        {(Protection, "flatten"): changes.opens_by_exit},
+        {(Protection, "exit"): changes.opens_by_exit, (OrdersOut, "passed"): changes.lets_out},
     ),
     Mutant(
         "lose a fill",
@@ -126,6 +131,7 @@ MUTANTS = (
             (RiskMachine, "trading_state"): changes.stays_active,
             (RiskManager, "check_daily_loss_limit"): changes.always,
             (Book, "lost_today"): changes.lost_nothing,
+            (Gate, "closed"): changes.never_closed,
         },
     ),
     Mutant(
@@ -203,14 +209,17 @@ MUTANTS = (
     Mutant(
         "size without caps",
         ("I4", "I11"),
-        {(risk_machine, "caps"): changes.without_caps},
+        {
+            (risk_machine, "caps"): changes.without_caps,
+            (Gate, "too_large"): changes.never_too_large,
+        },
     ),
     Mutant(
         "never look at the wallet again",
         ("I15",),
         {
             (Book, "book_account"): changes.keeps_no_wallet,
-            (Book, "check_wallet"): changes.keeps_no_wallet,
+            (Book, "check_account"): changes.keeps_no_wallet,
         },
     ),
     Mutant(

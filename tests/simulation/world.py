@@ -175,6 +175,8 @@ class Simulation:
             MAX_ENTRIES_SYMBOL_1H=1_000,
             MAX_ENTRIES_DAY=10_000,
             LOSS_STREAK_LATCH=0,
+            DUP_WINDOW_S=dice.choice((0.0, 10.0)),
+            PROTECTION_COOLDOWN_S=5.0,
         )
 
     # ---------------------------------------- lives and deaths
