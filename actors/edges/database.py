@@ -21,6 +21,7 @@ from actors.edges.connection import Connection
 from actors.edges.given_rows import date_of, decoded, encoded, given_row, stamp_text
 from actors.edges.lease import Lease, alone
 from actors.edges.recovery import read_book
+from actors.edges.statements import insertion, parameters, statement
 from actors.edges.tables import (
     AccountRow,
     BotState,
@@ -29,9 +30,6 @@ from actors.edges.tables import (
     Order,
     SignalRow,
     Trade,
-    insertion,
-    parameters,
-    statement,
 )
 from core.clock import Moment
 from core.errors import (
