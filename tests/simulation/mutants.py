@@ -21,7 +21,7 @@ from core.risk.machine import RiskMachine
 from core.risk.risk_manager import RiskManager
 from tests.simulation import changes
 
-Change = Callable[[Callable[..., Any]], Callable[..., Any]]
+Change = Callable[[Callable[..., Any]], Any]
 
 
 @dataclass(frozen=True)
@@ -211,6 +211,7 @@ MUTANTS = (
         ("I4", "I11"),
         {
             (risk_machine, "caps"): changes.without_caps,
+            (risk_machine, "AFTER_SIZING"): changes.no_rules,
             (Gate, "too_large"): changes.never_too_large,
         },
     ),
