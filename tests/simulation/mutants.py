@@ -78,7 +78,7 @@ MUTANTS = (
     ),
     Mutant(
         "send again at start",
-        ("I1",),
+        ("I1", "I13", "I4"),
         {
             (Recovery, "begin"): changes.sends_again_at_start,
             (OrdersOut, "passed"): changes.lets_out,
