@@ -21,7 +21,7 @@ from core.risk.machine import RiskMachine
 from core.risk.risk_manager import RiskManager
 from tests.simulation import changes
 
-Change = Callable[[Callable[..., Any]], Callable[..., Any]]
+Change = Callable[[Callable[..., Any]], Any]
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ MUTANTS = (
     ),
     Mutant(
         "send again at start",
-        ("I1",),
+        ("I1", "I13", "I4"),
         {
             (Recovery, "begin"): changes.sends_again_at_start,
             (OrdersOut, "passed"): changes.lets_out,
@@ -211,6 +211,7 @@ MUTANTS = (
         ("I4", "I11"),
         {
             (risk_machine, "caps"): changes.without_caps,
+            (risk_machine, "AFTER_SIZING"): changes.no_rules,
             (Gate, "too_large"): changes.never_too_large,
         },
     ),

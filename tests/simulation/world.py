@@ -177,6 +177,8 @@ class Simulation:
             LOSS_STREAK_LATCH=0,
             DUP_WINDOW_S=dice.choice((0.0, 10.0)),
             PROTECTION_COOLDOWN_S=5.0,
+            ORDERS_PER_10S=100,
+            ORDERS_PER_MIN=600,
         )
 
     # ---------------------------------------- lives and deaths
