@@ -58,7 +58,7 @@ MUTANTS = (
     ),
     Mutant(
         "resend an entry of unknown outcome",
-        ("I1",),
+        ("I1", "I4"),
         {(Entries, "failed"): changes.resends, (OrdersOut, "passed"): changes.lets_out},
     ),
     Mutant(
