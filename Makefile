@@ -16,7 +16,7 @@ RANDOM ?= 200
 # Test files at once; more than cores, for the process tests mostly wait.
 JOBS ?= 3
 
-.PHONY: install run test chaos lint lock
+.PHONY: install run test chaos chaos-short lint lock
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -36,6 +36,10 @@ chaos: $(TEST_READY) $(COMPILED)
 	@$(PYTHON) -m tests.simulation.chaos --seeds $(SEEDS) $(ARGS)
 	@$(PYTHON) -m tests.simulation.chaos --kill-points --seeds $(SEEDS) $(ARGS)
 	@exec $(PYTHON) -m tests.chaos --kills $(KILLS) --random $(RANDOM) --jobs $(JOBS) --json chaos.json
+
+# Two minutes of the real process dying at each point once.
+chaos-short: $(TEST_READY) $(COMPILED)
+	@exec $(PYTHON) -m pytest tests/chaos/short_chaos.py $(ARGS)
 
 lint: $(TEST_READY)
 	$(VENV)/bin/ruff check .

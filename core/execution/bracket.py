@@ -129,9 +129,13 @@ class Bracket:
         return self.entry_over and self.filled >= self.executed
 
     def unexplained(self) -> bool:
-        """Tell whether fills must exist that were not heard of."""
-        fired = any(leg.fired for leg in self.legs.values())
-        return not self.flat() and (fired or (self.executed > ZERO and not self.entry_known()))
+        """Tell whether something must exist that was not heard of: fills, or an entry's end.
+
+        An entry filled in part may be flat again before anyone said that it fills no further.
+        """
+        if self.executed > ZERO and not self.entry_known():
+            return True
+        return not self.flat() and any(leg.fired for leg in self.legs.values())
 
     def flat(self) -> bool:
         """Tell whether its position was opened and is closed again."""

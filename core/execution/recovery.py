@@ -202,7 +202,7 @@ class Recovery:
         """
         if bracket.flat() and bracket.phase is not Phase.CLOSING and bracket.entry_known():
             bracket.enter(Phase.CLOSING, now.wall_ns)
-        if bracket.finished() and bracket.phase is Phase.CLOSING:
+        if bracket.finished() and bracket.phase is Phase.CLOSING and bracket.entry_known():
             self._brackets.pop(bracket.symbol, None)
         told = self._protection.tell(bracket, now)
         if told:

@@ -125,7 +125,8 @@ class Watch:
         if bracket.flat():
             late = age_ns > _SIBLING_WAIT_NS
             cancels = self._protection.clear(bracket, now) if late else ()
-            return (*cancels, *self._recovery.settle(bracket, now))
+            asked = self._look_for_fills(bracket, now)
+            return (*cancels, *asked, *self._recovery.settle(bracket, now))
         out = self._tell_naked(bracket, now)
         if bracket.exit_due_wall_ns and now.wall_ns >= bracket.exit_due_wall_ns:
             return (*out, *self._protection.flatten(bracket, "exit again", now))

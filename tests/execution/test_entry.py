@@ -17,6 +17,7 @@ from tests.execution.desk import (
     a_snapshot,
     a_trade,
     a_venue_position,
+    an_algo_event,
     an_answer,
     an_order_event,
     approved,
@@ -355,3 +356,19 @@ def test_denials_without_a_snapshot_do_not_prove_absence():
         for query in some(m.QueryOrder, desk.tick()):
             desk.tell(found(query.client_id, there=False))
     assert desk.heard(m.EntryEnded) == []
+
+
+def test_an_entry_filled_in_part_and_stopped_out_is_asked_for_until_its_end_is_known():
+    """The word that it fills no further was lost: its row and its reservation must not wait."""
+    desk = sent()
+    desk.tell(an_order_event(ENTRY, trade_id=1, fills="5", executed="5", status="PARTIALLY_FILLED"))
+    desk.tell(an_answer(name_of(Purpose.STOP), Purpose.STOP))
+    desk.tell(an_algo_event(name_of(Purpose.STOP), "FINISHED"), 1)
+    desk.tell(an_order_event(name_of(Purpose.STOP), Side.SELL, trade_id=2, fills="5"), 0.1)
+    desk.wait(5)
+    assert ENTRY in [asked.client_id for asked in desk.heard(m.QueryOrder)]
+    assert desk.heard(m.EntryEnded) == []
+    desk.tell(found(status="EXPIRED", executed=Decimal(5)))
+    assert [ended.outcome for ended in desk.heard(m.EntryEnded)] == ["filled"]
+    moves = [x.state for x in desk.heard(m.IntentMoved) if x.client_id == ENTRY]
+    assert moves[-1] == OrderState.EXPIRED

@@ -140,8 +140,10 @@ def test_limits_are_counted_with_rest_and_can_be_left_out():
             shown = await api.ask("ticker.price", {"returnRateLimits": True})
             (weight,) = shown["rateLimits"]
             assert weight["count"] == 5 + 2 + 2  # the handshake and two lists of prices
-            for _ in range(120):
+            for _ in range(240):  # a minute may end on the way, and its count with it
                 answer = await api.ask("depth", {"symbol": "BTCUSDT", "limit": 1000})
+                if answer["status"] != 200:
+                    break
             assert answer["status"] in {418, 429}
             assert answer["error"]["code"] == -1003
             async with aiohttp.ClientSession() as session:
