@@ -97,7 +97,11 @@ def _positions(database: Database) -> dict[str, NetPosition]:
 
 
 def _intents(database: Database, held: tuple[str, ...]) -> tuple[tuple[Intent, str], ...]:
-    """Return the intents still open and the newest bracket of each symbol held, oldest first."""
+    """Return the intents still open and the newest bracket of each symbol held, oldest first.
+
+    And entries that executed without a booked fill: their position is found on the venue, and only
+    their own row says whose trade it is.
+    """
     # Literally the words of the partial index, so that it is used.
     ended = ", ".join(f"'{state}'" for state in sorted(ENDED))
     open_rows = IntentRow.select().where(peewee.SQL(f"state NOT IN ({ended})"))
@@ -111,6 +115,13 @@ def _intents(database: Database, held: tuple[str, ...]) -> tuple[tuple[Intent, s
                 .limit(1)
             )
             rows.update((row["id"], row) for row in newest.dicts().execute(database))
+    booked = FillRow.select(FillRow.client_id)
+    unbooked = IntentRow.select().where(
+        (IntentRow.purpose == Purpose.ENTRY.value)
+        & (peewee.Cast(IntentRow.executed, "REAL") != 0)
+        & (IntentRow.client_id.not_in(booked))
+    )
+    rows.update((row["id"], row) for row in unbooked.dicts().execute(database))
     return tuple((intent_from_row(rows[id_]), rows[id_]["state"]) for id_ in sorted(rows))
 
 

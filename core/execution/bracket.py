@@ -91,6 +91,7 @@ class Bracket:
     queries: int = 0
     not_found: int = 0
     denied_wall_ns: int = 0  # when the last denial was counted
+    denied_since_wall_ns: int = 0  # when the first was
     query_due_wall_ns: int = 0
 
     def leg_of(self, client_id: str) -> Leg | None:

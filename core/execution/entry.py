@@ -20,6 +20,7 @@ from core.execution.order_life import ENDED, OrderState, from_venue
 from core.execution.protection import Protection
 from core.execution.recovery import Recovery
 from core.execution.settings import ExecutionSettings
+from core.execution.unclaimed import FORGOTTEN_NS
 from core.messages import Failure, Purpose
 
 Out = tuple[object, ...]
@@ -55,11 +56,13 @@ class Entries:
         self._holdings = holdings
         self._epoch = 0
         self._entered: dict[str, None] = {}  # proposal ids, oldest first
+        self._given_up: set[str] = set()  # client ids whose row had not been told as written
         self._deadline_ns = settings.entry_window_ns + _UNKNOWN_SLACK_NS
 
     def begin(self, book: m.RecoveredBook) -> None:
         """Take over the epoch, and what was entered before."""
         self._epoch = book.epoch
+        self._given_up.clear()
         for intent, _ in book.intents:
             self._remember(intent.proposal_id)
 
@@ -123,7 +126,9 @@ class Entries:
     def recorded(self, recorded: m.IntentRecorded, now: Moment) -> Out:
         """Send the entry, unless the world moved on while its row was written."""
         bracket = self._of(recorded.client_id)
-        if bracket is None or bracket.phase is not Phase.RECORDING or bracket.entry is None:
+        if bracket is None:
+            return self._nobodys(recorded.client_id, now)
+        if bracket.phase is not Phase.RECORDING or bracket.entry is None:
             return ()
         entry = bracket.entry
         fenced = entry.generation != self.generations.get(bracket.symbol, 0)
@@ -146,6 +151,19 @@ class Entries:
                 reduce_only=False,
             ),
         )
+
+    def _nobodys(self, name: str, now: Moment) -> Out:
+        """Close a row that nobody sends: its approval was forgotten with what wrote it.
+
+        The book from which this life began was read before the row was committed, so no word of it
+        can have left.  Before there is a book the row may be older than that.
+        """
+        known = name in self._given_up or self._recovery.unclaimed.has(name)
+        self._given_up.discard(name)
+        if known or not self._recovery.begun:
+            return ()
+        why = "forgotten while its row was written"
+        return (self._protection.moved(name, OrderState.NOT_SENT, now, reason=why),)
 
     def failed(self, bracket: Bracket, failure: m.OrderFailed, now: Moment) -> Out:
         """Let go of a refused entry; look for one that may exist."""
@@ -183,6 +201,8 @@ class Entries:
             if late and now.wall_ns - bracket.denied_wall_ns >= NS_PER_S:
                 bracket.not_found += 1
                 bracket.denied_wall_ns = now.wall_ns
+                if bracket.not_found == 1:
+                    bracket.denied_since_wall_ns = now.wall_ns
             return ()
         bracket.not_found = 0
         moved = self._protection.moved(
@@ -241,10 +261,15 @@ class Entries:
         assert bracket.entry is not None
         deadline_wall_ns = bracket.since_wall_ns + self._deadline_ns
         compared = self._recovery.compared_wall_ns > deadline_wall_ns
-        if compared and bracket.not_found >= _NOT_FOUND_MIN and not bracket.entry_seen:
+        denied_ns = now.wall_ns - bracket.denied_since_wall_ns
+        if compared and bracket.not_found >= _NOT_FOUND_MIN:
             why = f"not found {bracket.not_found} times, last after {age_ns // NS_PER_S} s"
-            self._late.watch(bracket.entry, now)
-            return self._drop(bracket, OrderState.ABSENT, "absent", why, now)
+            if not bracket.entry_seen:
+                self._late.watch(bracket.entry, now)
+                return self._drop(bracket, OrderState.ABSENT, "absent", why, now)
+            if denied_ns > FORGOTTEN_NS and bracket.executed == ZERO:
+                self._late.watch(bracket.entry, now)
+                return self._drop(bracket, OrderState.EXPIRED, "expired", why, now)
         if now.wall_ns < bracket.query_due_wall_ns:
             return ()
         wait_ns = NS_PER_S
@@ -253,6 +278,10 @@ class Entries:
         bracket.queries += 1
         bracket.query_due_wall_ns = now.wall_ns + wait_ns
         query = m.QueryOrder(client_id=bracket.entry.client_id, symbol=bracket.symbol)
+        # A snapshot costs a hundred times what a query does: with every query they would use up the
+        # venue's weight, and then nothing could be asked until its minute ends.
+        if bracket.queries > 1 and (compared or now.wall_ns <= deadline_wall_ns):
+            return (query,)
         return (query, *self._recovery.ask(f"{bracket.symbol}: an entry of unknown outcome", now))
 
     def _of(self, name: str) -> Bracket | None:
@@ -266,6 +295,8 @@ class Entries:
         """Let go of an entry that certainly is not on the venue."""
         assert bracket.entry is not None
         del self._brackets[bracket.symbol]
+        if bracket.phase is Phase.RECORDING:
+            self._given_up.add(bracket.entry.client_id)
         moved = self._protection.moved(bracket.entry.client_id, state, now, reason=why)
         return (moved, _ended(bracket.proposal_id, bracket.symbol, outcome, why))
 

@@ -32,6 +32,10 @@ _RECOVERY_S = 30.0
 _AGREE_S = 8.0
 _OPEN_MAX = 1  # entries of unknown outcome that may be left to the next rounds
 _RESOLVED_S = 15.0  # a deadline of 5 s, three denials, a snapshot
+# Of the weight a minute: from 1,920 on the bot asks nothing but what protects, for up to a minute.
+# A start and the search for an entry of unknown outcome need some 600 together.
+_WEIGHT_AT_START_MAX = 1_200
+_MINUTE_S = 60.0
 _DAY_MS = 86_400_000
 _BEFORE_MIDNIGHT_S = 20.0
 _STEPS = {"K14": 9, "K16": 9}
@@ -136,9 +140,14 @@ class Job:
             self._bury(bot)
 
     def _start(self, env: dict[str, str]) -> Bot:
+        eventually("the venue's minute has room for a start", self._has_room, 2 * _MINUTE_S, 0.5)
         return self._make(
             self.state, self.venue, {**self._env, "CHAOS_HITS": str(self._hits), **env}
         )
+
+    def _has_room(self) -> bool:
+        """Tell whether the bot may ask what it must; no real one starts eight times a minute."""
+        return self.venue.weight_used() <= _WEIGHT_AT_START_MAX
 
     def _die_early(self, done: Round, env: dict[str, str]) -> None:
         bot = self._start(env)
