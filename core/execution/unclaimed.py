@@ -18,7 +18,7 @@ Out = tuple[object, ...]
 _DENIALS_MIN = 3  # a second apart; by a start the deadline of an entry has long passed
 _DENIAL_AGAIN_NS = NS_PER_S
 # Queries may forget for half an hour what events have told, and for good an order that ended three
-# days ago without a fill.  What is denied for longer than this has ended, and its trades are listed.
+# days ago without a fill.  What is denied for longer has ended, and its trades are listed.
 FORGOTTEN_NS = 3_600 * NS_PER_S
 _ASK_AGAIN_MIN_NS = NS_PER_S
 _ASK_AGAIN_MAX_NS = 60 * NS_PER_S
@@ -49,7 +49,7 @@ class Unclaimed:
         return tuple((intent.symbol, name) for name, (intent, _) in self._entries.items())
 
     def take_over(self, bracket: Bracket) -> None:
-        """Follow the entry of a bracket whose position is gone; the bracket waits for no more of it.
+        """Follow the entry of a bracket whose position is gone; the bracket waits no longer.
 
         What it executed beyond the fills that are booked nobody will tell, nor need: it is gone.
         """
