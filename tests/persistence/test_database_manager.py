@@ -276,6 +276,7 @@ def test_recovers_the_newest_day_and_the_latched_state(database):
     _tell(database, a_day(20_316, entries=9, halted=True))
     book = database.recover()
     assert book.day == a_day(20_316, entries=9, halted=True)
+    assert book.day_before == a_day(20_315)
     assert book.state == a_state()
 
 
