@@ -26,7 +26,6 @@ from core.messages import Failure, Purpose
 Out = tuple[object, ...]
 
 _NOT_FOUND_MIN = 3  # denials, a second apart, all after the deadline
-_UNKNOWN_SLACK_NS = 2 * NS_PER_S
 # Neither a pause nor another size helps: no entry of this symbol until a person has looked.
 _CLOSES_SYMBOL = (Action.CLOSE_SYMBOL, Action.REDUCE_ONLY)
 _ENTERED_KEPT = 5_000
@@ -57,7 +56,7 @@ class Entries:
         self._epoch = 0
         self._entered: dict[str, None] = {}  # proposal ids, oldest first
         self._given_up: set[str] = set()  # client ids whose row had not been told as written
-        self._deadline_ns = settings.entry_window_ns + _UNKNOWN_SLACK_NS
+        self._deadline_ns = settings.outcome_ns
 
     def begin(self, book: m.RecoveredBook) -> None:
         """Take over the epoch, and what was entered before."""
@@ -194,7 +193,7 @@ class Entries:
         """Take in the answer to a query; a denial counts only after the deadline."""
         bracket = self._of(found.client_id)
         if bracket is None:
-            return self._recovery.unclaimed.found(found, now)
+            return self._recovery.unclaimed.found(found, self._recovery.compared_wall_ns, now)
         self._recovery.unclaimed.claim(found.client_id)
         if not found.found:
             late = now.wall_ns - bracket.since_wall_ns > self._deadline_ns

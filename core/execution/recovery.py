@@ -59,7 +59,7 @@ class Recovery:
         self._orphans = orphans
         self._gate = gate
         self._income = ListedIncome()
-        self.unclaimed = Unclaimed(protection, late)
+        self.unclaimed = Unclaimed(protection, late, settings.outcome_ns)
         self.begun = False
         self._asked_wall_ns = 0  # 0: no snapshot is on its way
         self._due_wall_ns = 0  # next drop copy or retry
@@ -94,7 +94,7 @@ class Recovery:
             bracket = self._adoption.bracket(intent, Phase.UNKNOWN, now)
             bracket.entry_seen = state == OrderState.ACKED
             self._brackets[intent.symbol] = bracket
-        self.unclaimed.begin(unclaimed)
+        self.unclaimed.begin(unclaimed, now)
         self._income.begin(book.income_up_to_ns, now)
         self.begun, self._told_flat = True, False
         self._asks.clear()
@@ -150,6 +150,8 @@ class Recovery:
         """Finish a reconciliation whose orders are all confirmed; start the next drop copy."""
         overdue = self._asked_wall_ns + _SNAPSHOT_PATIENCE_NS <= now.wall_ns
         out = (*self._finish(), *self.unclaimed.tick(now))
+        if self.unclaimed.denied(self.compared_wall_ns):
+            out += self.ask("an entry that the venue denies", now)
         if now.wall_ns < self._due_wall_ns or (self._asked_wall_ns and not overdue):
             return out
         return (*out, *self.ask("drop copy" if self._compared else self._reason, now))
@@ -333,7 +335,7 @@ class Recovery:
                 if bracket is None:
                     return (flat_position(symbol, now),)
                 bracket.quantity, bracket.entry_price, bracket.opened = ZERO, ZERO, True
-                self.unclaimed.take_over(bracket)
+                self.unclaimed.take_over(bracket, now)
                 return (*self._protection.clear(bracket, now), *self.settle(bracket, now))
             case reconcile.Remove():
                 if bracket is not None and bracket.leg_of(action.order.client_id) is not None:

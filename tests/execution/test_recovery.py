@@ -452,11 +452,30 @@ def test_an_entry_that_nothing_follows_is_believed_absent_after_three_denials():
     held = {"positions": ((SYMBOL, Decimal(10)),), "entry_prices": ((SYMBOL, Decimal(100)),)}
     desk = a_desk(intents=((an_intent(client_id=ENTRY), "SENDING"),), **held)
     denied = m.OrderFound(client_id=ENTRY, symbol=SYMBOL, found=False)
+    desk.tell(a_snapshot(desk), 0.1)
+    for _ in range(5):  # it may still begin to exist
+        desk.tell(denied, 1)
     for _ in range(3):
-        assert desk.heard(m.EntryEnded) == []
-        desk.tell(denied, 2)
+        desk.tell(denied, 1)
         desk.tell(denied, 0.1)
+    assert desk.heard(m.EntryEnded) == []  # no snapshot since then shows that it has no trade
+    assert some(m.FetchSnapshot, desk.tick())
+    desk.tell(a_snapshot(desk), 0.1)
+    desk.tell(denied, 0.1)
     assert desk.heard(m.EntryEnded)[0].outcome == "absent"
+
+
+def test_an_entry_that_nothing_follows_and_the_venue_denies_for_an_hour_has_ended():
+    held = {"positions": ((SYMBOL, Decimal(10)),), "entry_prices": ((SYMBOL, Decimal(100)),)}
+    desk = a_desk(intents=((an_intent(client_id=ENTRY), "ACKED"),), **held)
+    for wait_s in (60, 3500):
+        for _ in range(10):
+            desk.tell(m.OrderFound(client_id=ENTRY, symbol=SYMBOL, found=False), 1)
+        assert desk.heard(m.EntryEnded) == []
+        desk.tell(a_snapshot(desk), wait_s)
+    desk.tell(m.OrderFound(client_id=ENTRY, symbol=SYMBOL, found=False), 60)
+    assert [e.outcome for e in desk.heard(m.EntryEnded)] == ["expired"]
+    assert desk.heard(m.IntentMoved)[-1].state == OrderState.EXPIRED
 
 
 def test_an_entry_that_nothing_follows_is_asked_for_without_waiting_for_a_drop_copy():
@@ -467,7 +486,7 @@ def test_an_entry_that_nothing_follows_is_asked_for_without_waiting_for_a_drop_c
     assert {asked.client_id for asked in desk.heard(m.QueryOrder)} == {ENTRY}
     asked = len(desk.heard(m.QueryOrder))
     desk.wait(600)
-    assert len(desk.heard(m.QueryOrder)) - asked < 20
+    assert len(desk.heard(m.QueryOrder)) - asked < 30
 
 
 def test_a_vanished_position_leaves_no_entry_without_an_end():
