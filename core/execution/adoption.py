@@ -43,6 +43,8 @@ class Adoption:
         position, symbol = action.position, action.position.symbol
         report: list[str] = []
         holding = self._holdings.of(symbol)
+        if holding.quantity == ZERO:  # no trade that we know of explains it
+            self.opened_by.pop(symbol, None)
         if holding.quantity != position.quantity:
             report.append(
                 f"{symbol}: we held {holding.quantity:f}, the venue says "

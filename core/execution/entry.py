@@ -279,7 +279,8 @@ class Entries:
         query = m.QueryOrder(client_id=bracket.entry.client_id, symbol=bracket.symbol)
         # A snapshot costs a hundred times what a query does: with every query they would use up the
         # venue's weight, and then nothing could be asked until its minute ends.
-        if bracket.queries > 1 and (compared or now.wall_ns <= deadline_wall_ns):
+        late = now.wall_ns > deadline_wall_ns
+        if compared if late else bracket.queries % 2 == 0:
             return (query,)
         return (query, *self._recovery.ask(f"{bracket.symbol}: an entry of unknown outcome", now))
 

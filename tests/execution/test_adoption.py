@@ -97,6 +97,17 @@ def test_a_position_whose_trades_are_not_listed_belongs_to_the_entry_of_its_stop
     assert entries_moved(out) == [ENTRY]
 
 
+def test_a_trade_of_a_position_long_closed_names_no_other_position():
+    desk = a_desk(absent=(an_intent(client_id=ENTRY),))
+    trades = (a_trade(1, ENTRY, Side.BUY), a_trade(2, STOP, Side.SELL))
+    desk.tell(a_snapshot(desk, trades=trades), 0.1)
+    assert is_free(desk)
+    stop = replace(STOP_ORDER, client_id=name_of(Purpose.STOP, 0, a_proposal(2)))
+    out = desk.tell(a_snapshot(desk, positions=(a_venue_position(),), orders=(stop,)), 10)
+    assert desk.machine.brackets[SYMBOL].entry is None
+    assert entries_moved(out) == []
+
+
 def test_an_entry_believed_absent_explains_no_position_without_a_word_of_it():
     desk = a_desk(absent=(OTHER,))
     out = desk.tell(a_snapshot(desk, positions=(a_venue_position(),), orders=(STOP_ORDER,)), 0.1)
