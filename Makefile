@@ -47,10 +47,12 @@ lint: $(TEST_READY)
 	$(VENV)/bin/mypy
 
 # Needs uv; CI and users need only the files that it writes.  The test tools are resolved first and
-# bind the run-time file, so that both install the same versions.
+# bind the other files, so that all install the same versions.
 lock:
 	$(LOCK) setup.cfg --extra test --output-file requirements/test.txt
 	$(LOCK) setup.cfg --constraint requirements/test.txt --output-file requirements/run.txt
+	$(LOCK) setup.cfg --extra cluster --constraint requirements/test.txt \
+		--output-file requirements/cluster.txt
 	@rm -rf *.egg-info
 
 # The first interpreter of a supported version; the folder is rebuilt when its own one has gone.

@@ -1,19 +1,17 @@
 """`status` and `crash` against the real control API, with a bot's answers made up."""
 
-import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from actors.commands.control import crash_symbol, show_status, status_lines
-from actors.control_api import ControlApi
 from actors.edges.control_client import ControlClient, ControlRefusedError
 from actors.edges.state_directory import ControlAddress, NotRunningError, StateDirectory
 from config import Config
 from core.errors import TradingError
+from tests.commands.served import Served
 
 SNAPSHOT: dict[str, Any] = {
     "state": "ACTIVE",
@@ -45,36 +43,17 @@ SNAPSHOT: dict[str, Any] = {
 
 
 class Bot:
-    """A control API on a loop of its own thread, remembering what it was told."""
+    """A bot's control API, remembering what it was told."""
 
     def __init__(self, config: Config) -> None:
         self.told: list[dict[str, Any]] = []
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self._api = ControlApi(
-            config, StateDirectory.of(config), lambda: SNAPSHOT, {"crash": self._crash}
-        )
-        asyncio.run_coroutine_threadsafe(self._api.start(), self._loop).result(5)
+        self.stop = Served(config, lambda: SNAPSHOT, {"crash": self._crash}).stop
 
     def _crash(self, body: dict[str, Any]) -> dict[str, Any]:
         if body["symbol"] != "BTCUSDT":
             raise TradingError(f"SYMBOL must be a traded one, was {body['symbol']}. Fix: BTCUSDT")
         self.told.append(body)
         return {"ok": True}
-
-    def stop(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._api.stop(), self._loop).result(5)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
-        self._loop.close()
-
-
-@pytest.fixture
-def config(tmp_path) -> Config:
-    config = Config(_env_file=None, _environ={}, STATE_DIR=str(tmp_path / "state"))
-    StateDirectory.of(config).create()
-    return config
 
 
 @pytest.fixture

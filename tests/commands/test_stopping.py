@@ -1,10 +1,8 @@
 """`halt`, `flatten`, `pause`, `resume` and their confirmation, with a bot's answers made up."""
 
-import asyncio
 import dataclasses
 import io
 import sys
-import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +18,6 @@ from actors.commands.stopping import (
     resume,
     worst_case,
 )
-from actors.control_api import ControlApi
 from actors.directory import Directory
 from actors.edges.state_directory import StateDirectory
 from actors.kill_switch import KillSwitch
@@ -31,6 +28,7 @@ from core import messages as m
 from core.clock import Moment
 from core.errors import UnavailableError, UsageError
 from core.messages import StateChanged, TradingState
+from tests.commands.served import Served
 
 POSITION = {
     "symbol": "BTCUSDT",
@@ -133,28 +131,11 @@ class Bot:
         directory.open("risk", risk)
         standing = (directory, SimpleNamespace(children={}), risk)
         steering = Steering(config, self.state, lambda: standing, lambda: None)  # type: ignore[arg-type,return-value]
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self._api = ControlApi(config, self.state, self.snapshot, steering.commands())
-        asyncio.run_coroutine_threadsafe(self._api.start(), self._loop).result(5)
+        self.stop = Served(config, self.snapshot, steering.commands()).stop
 
     def snapshot(self) -> dict[str, Any]:
         state = self.risk.state.state.value if self.risk.state else "ACTIVE"
         return {"state": state, "positions": self.positions, "latches": latches(self.risk)}
-
-    def stop(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._api.stop(), self._loop).result(5)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
-        self._loop.close()
-
-
-@pytest.fixture
-def config(tmp_path) -> Config:
-    config = Config(_env_file=None, _environ={}, STATE_DIR=str(tmp_path / "state"))
-    StateDirectory.of(config).create()
-    return config
 
 
 @pytest.fixture

@@ -49,20 +49,7 @@ class PaperPrices:
         return self._minute(symbol, index)
 
     def bar(self, symbol: str, index: int) -> Bar:
-        minute = self._minute(symbol, index)
-        return Bar(
-            open_ms=minute.open_ms,
-            open=minute.open,
-            high=minute.high,
-            low=minute.low,
-            close=minute.close,
-            volume=minute.volume,
-            quote_volume=minute.quote_volume,
-            trades=minute.trades,
-            taker_volume=minute.taker_buy_volume,
-            taker_quote=minute.taker_buy_quote,
-            first_trade=1 + index * POINTS,
-        )
+        return self._minute(symbol, index).bar(1 + index * POINTS)
 
     def extremes(self, symbol: str, first_index: int, count: int) -> tuple[Any, Any]:
         bars = self.bars(symbol, first_index, count)

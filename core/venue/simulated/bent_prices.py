@@ -135,20 +135,8 @@ class BentPrices:
             return self.base.bar(symbol, index)
         key = (symbol, index)
         if key not in self._made:
-            minute = self.minute(symbol, index)
-            self._made[key] = Bar(
-                open_ms=minute.open_ms,
-                open=minute.open,
-                high=minute.high,
-                low=minute.low,
-                close=minute.close,
-                volume=minute.volume,
-                quote_volume=minute.quote_volume,
-                trades=minute.trades,
-                taker_volume=minute.taker_buy_volume,
-                taker_quote=minute.taker_buy_quote,
-                first_trade=1 + self.trades_before(symbol, index),
-            )
+            first_trade = 1 + self.trades_before(symbol, index)
+            self._made[key] = self.minute(symbol, index).bar(first_trade)
         return self._made[key]
 
     def bars(self, symbol: str, first_index: int, count: int) -> Bars:

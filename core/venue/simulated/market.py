@@ -108,6 +108,22 @@ class Minute:
         rows = zip(self.prices, self.quantities, self.taker_buy, strict=True)
         return sum((price * quantity for price, quantity, bought in rows if bought), Decimal(0))
 
+    def bar(self, first_trade: int) -> Bar:
+        """Return its candle; `first_trade` is the id of its first trade."""
+        return Bar(
+            open_ms=self.open_ms,
+            open=self.open,
+            high=self.high,
+            low=self.low,
+            close=self.close,
+            volume=self.volume,
+            quote_volume=self.quote_volume,
+            trades=self.trades,
+            taker_volume=self.taker_buy_volume,
+            taker_quote=self.taker_buy_quote,
+            first_trade=first_trade,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bars:
