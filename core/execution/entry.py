@@ -17,6 +17,7 @@ from core.execution.gate import Gate
 from core.execution.holdings import Holdings
 from core.execution.late import LateEntries
 from core.execution.order_life import ENDED, OrderState, from_venue
+from core.execution.orphans import Orphans
 from core.execution.protection import Protection
 from core.execution.recovery import Recovery
 from core.execution.settings import ExecutionSettings
@@ -41,6 +42,7 @@ class Entries:
         recovery: Recovery,
         *,
         gate: Gate,
+        orphans: Orphans,
         late: LateEntries,
         brackets: dict[str, Bracket],
         holdings: Holdings,
@@ -50,6 +52,7 @@ class Entries:
         self._protection = protection
         self._recovery = recovery
         self._gate = gate
+        self._orphans = orphans
         self._late = late
         self._brackets = brackets
         self._holdings = holdings
@@ -118,9 +121,15 @@ class Entries:
             return "another holds the symbol"
         if now.wall_ns - approval.approved_at_wall_ns > self._settings.entry_age_max_ns:
             return "too old"
-        proposal, quantity = approval.proposal, approval.quantity
-        closed = self._gate.closed(symbol)
-        return closed or self._gate.too_large(symbol, quantity, proposal.price)
+        return self._forbidden(symbol, approval.quantity, approval.proposal.price)
+
+    def _forbidden(self, symbol: str, quantity: Decimal, price: Decimal) -> str:
+        """Say what keeps an order of ours from opening anything now; empty if nothing does."""
+        return (
+            self._gate.closed(symbol)
+            or self._orphans.left_over(symbol)
+            or self._gate.too_large(symbol, quantity, price)
+        )
 
     def recorded(self, recorded: m.IntentRecorded, now: Moment) -> Out:
         """Send the entry, unless the world moved on while its row was written."""
@@ -135,8 +144,7 @@ class Entries:
         if fenced or late or recorded.epoch != self._epoch:
             why = "the journal took too long" if late else "fenced"
             return self._drop(bracket, OrderState.NOT_SENT, "not_sent", why, now)
-        closed = self._gate.closed(bracket.symbol)
-        why = closed or self._gate.too_large(bracket.symbol, entry.quantity, entry.reference_price)
+        why = self._forbidden(bracket.symbol, entry.quantity, entry.reference_price)
         if why:
             return self._drop(bracket, OrderState.NOT_SENT, "not_sent", why, now)
         bracket.enter(Phase.SENT, now.wall_ns)

@@ -7,7 +7,7 @@ import pytest
 from core import messages as m
 from core.execution.entry import Entries
 from core.execution.orders_out import OrdersOut
-from core.messages import Purpose, TradingState
+from core.messages import Purpose, Side, TradingState
 from tests.builders import NOON_NS, SYMBOL, a_book, a_proposal, an_account, an_approval
 from tests.execution.desk import (
     ENTRY,
@@ -103,6 +103,31 @@ def test_a_stored_state_does_not_overrule_a_newer_word():
     approved(desk)
     desk.tell(RECORDED, 0.001)
     assert len(entries(desk)) == 1
+
+
+# ---------------------------------------- what an earlier trade left
+def test_a_stop_of_the_trade_before_keeps_the_next_entry_out_until_it_is_gone():
+    old = a_venue_order(
+        Purpose.STOP, name_of(Purpose.STOP, 0, a_proposal(proposal_id="a")), Side.BUY
+    )
+    desk = a_desk()
+    desk.tell(a_snapshot(desk, orders=(old,)), 0.1)
+    ended = one(m.EntryEnded, approved(desk))
+    assert (ended.outcome, ended.detail) == (
+        "refused",
+        f"{old.client_id} of an earlier trade is still open",
+    )
+    desk.wait(12)
+    desk.tell(a_snapshot(desk, orders=(old,)))
+    assert {order.client_id for order in desk.heard(m.CancelAlgoOrder)} == {old.client_id}
+    desk.tell(m.AlgoGone(client_id=old.client_id, symbol=SYMBOL, detail="canceled"))
+    assert one(m.RecordIntent, approved(desk)).intent.purpose is Purpose.ENTRY
+
+
+def test_a_foreign_stop_keeps_nobody_out():
+    desk = a_desk()
+    desk.tell(a_snapshot(desk, orders=(a_venue_order(Purpose.STOP, "web_1", Side.BUY),)), 0.1)
+    assert one(m.RecordIntent, approved(desk)).intent.purpose is Purpose.ENTRY
 
 
 # ---------------------------------------- size
