@@ -142,6 +142,10 @@ class Bracket:
         """Tell whether its position was opened and is closed again."""
         return self.opened and self.quantity == ZERO
 
+    def in_market(self) -> bool:
+        """Tell whether something may be held: what was executed counts before its fills come."""
+        return self.quantity != ZERO or (not self.opened and self.executed > ZERO)
+
     def finished(self) -> bool:
         """Tell whether it is flat and all its orders are gone: the symbol may trade again."""
         return self.flat() and all(leg.state is LegState.GONE for leg in self.legs.values())

@@ -8,7 +8,7 @@ from core import messages as m
 from core.execution.entry import Entries
 from core.execution.orders_out import OrdersOut
 from core.messages import Purpose, Side, TradingState
-from tests.builders import NOON_NS, SYMBOL, a_book, a_proposal, an_account, an_approval
+from tests.builders import NOON_NS, SYMBOL, a_book, a_mark, a_proposal, an_account, an_approval
 from tests.execution.desk import (
     ENTRY,
     TAG,
@@ -17,6 +17,7 @@ from tests.execution.desk import (
     a_snapshot,
     a_venue_order,
     a_venue_position,
+    an_answer,
     an_order_event,
     approved,
     is_free,
@@ -319,3 +320,13 @@ def test_a_halt_keeps_positions_and_stops():
     desk.tell(an_order_event(ENTRY, trade_id=1, fills="10"))
     desk.tell(a_state(TradingState.HALTED))
     assert [o for o in some(m.PlaceOrder, desk.wait(1)) if o.reduce_only] == []
+
+
+def test_flatten_closes_what_was_executed_though_its_fill_was_not_heard_of():
+    desk = sent()
+    desk.tell(an_answer(ENTRY, Purpose.ENTRY, "FILLED", "10"), 0.01)  # the stream lost the fill
+    desk.tell(a_mark("100"), 0.01)
+    assert some(m.PlaceAlgoOrder, desk.wait(1.5))
+    desk.tell(a_state(TradingState.FLATTEN))
+    exits = [o for o in some(m.PlaceOrder, desk.wait(0.3)) if o.reduce_only]
+    assert [o.quantity for o in exits] == [10]
