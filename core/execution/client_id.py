@@ -42,3 +42,13 @@ def attempt_of(name: str) -> int:
     """Read the attempt back from one of our client ids; 0 if it has none."""
     last = name.rsplit("-", 1)[-1]
     return int(last) if last.isdigit() else 0
+
+
+def trade_of(name: str) -> str:
+    """Return what all orders of one entry share; a foreign id stands for itself.
+
+    >>> trade_of("afb-S-2fexalbmj5qpjxt6-1")
+    '2fexalbmj5qpjxt6'
+    """
+    parts = name.split("-")
+    return parts[2] if len(parts) == 4 else name  # noqa: PLR2004

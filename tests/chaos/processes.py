@@ -119,7 +119,8 @@ class Venue:
     """`run.py venue` on a free port, alive through all rounds of a job.
 
     Rate limits are off unless asked for: a start costs some 290 of the 2,400 weight a minute, and a
-    bot that is killed every few seconds starts more often than that.
+    bot that is killed every few seconds starts more often than that.  Its counts are told all the
+    same and the bot obeys them, so the driver waits for a new minute (`weight_used`).
     """
 
     def __init__(
@@ -158,6 +159,16 @@ class Venue:
 
     def now_ms(self) -> float:
         return float(self.get("/sim/health")["venue_ms"])
+
+    def weight_used(self) -> int:
+        """Return the request weight of the present minute, counted with limits on or off."""
+        host, _, port = self.url.removeprefix("http://").partition(":")
+        connection = http.client.HTTPConnection(host, int(port), timeout=_TIMEOUT_S)
+        try:
+            connection.request("GET", "/fapi/v1/ping")
+            return int(connection.getresponse().getheader("X-MBX-USED-WEIGHT-1M") or 0)
+        finally:
+            connection.close()
 
     def inject(self, faults: list[Row]) -> None:
         if faults:

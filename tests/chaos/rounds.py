@@ -32,6 +32,10 @@ _RECOVERY_S = 30.0
 _AGREE_S = 8.0
 _OPEN_MAX = 1  # entries of unknown outcome that may be left to the next rounds
 _RESOLVED_S = 15.0  # a deadline of 5 s, three denials, a snapshot
+# Weight of the venue's minute: from 1,920 on the bot asks nothing but what protects until it ends.
+# A start and the search for an entry of unknown outcome need some 700 together.
+_WEIGHT_AT_DEATH_MAX, _WEIGHT_ASKING_MAX = 1_200, 1_800
+_MINUTE_S = 60.0
 _DAY_MS = 86_400_000
 _BEFORE_MIDNIGHT_S = 20.0
 _STEPS = {"K14": 9, "K16": 9}
@@ -228,7 +232,7 @@ class Job:
             wrong, waiting = _without_open_entries(violations(found))
             waited_s = time.monotonic() - began
             patient = len(waiting) > _OPEN_MAX or done.point == LAST
-            if waiting and patient and waited_s < _RESOLVED_S * self.slow:
+            if waiting and patient and waited_s < self._patience_s():
                 pass
             elif not set(wrong) & set(_EVENTUAL) or waited_s > _AGREE_S * self.slow:
                 break
@@ -240,6 +244,11 @@ class Job:
         self._note_naked(found, done)
         fills = frozenset((f["symbol"], int(f["trade_id"])) for f in found.fills)
         self._known = fills, frozenset(row["client_id"] for row in found.intents)
+
+    def _patience_s(self) -> float:
+        """Return how long an outcome may take: until a new minute, if the bot may not ask now."""
+        asking = self.venue.weight_used() <= _WEIGHT_ASKING_MAX
+        return _RESOLVED_S * self.slow + (0.0 if asking else _MINUTE_S)
 
     def _note_new(self, wrong: dict[str, list[str]], done: Round) -> None:
         """Blame this round for what was not wrong before."""
@@ -260,6 +269,9 @@ class Job:
 
     # ------------------------------------------------------------------ trading and dying
     def _trade_to_death(self, bot: Bot, done: Round) -> None:
+        # No real bot starts eight times a minute: its next life needs room to ask what it must.
+        # It is waited for here, where all is protected: the time between lives is not the driver's.
+        eventually("the minute has room for a start", self._has_room, 2 * _MINUTE_S, 0.5)
         chosen = swarm.drawn(self._dice)
         point = POINTS.get(done.point)
         bot.trade(go=True)
@@ -284,6 +296,9 @@ class Job:
         self._died_ms = now
         if chosen or (point is not None and point.needs):
             self.windows.append(Window(from_ms=from_ms, to_ms=now, why="fault"))
+
+    def _has_room(self) -> bool:
+        return self.venue.weight_used() <= _WEIGHT_AT_DEATH_MAX
 
     def _to_the_point(self, bot: Bot, done: Round) -> None:
         bot.arm()
