@@ -13,7 +13,7 @@ from typing import Any
 from core.clock import NS_PER_MS
 from core.execution.order_life import ENDED
 from core.messages import Purpose
-from tests.chaos.evidence import ZERO, Evidence, held_after
+from tests.chaos.evidence import ZERO, Evidence, Row, held_after
 from tests.chaos.naked import intervals
 
 _SLACK = Decimal("1.05")  # price between a decision and its fill
@@ -23,6 +23,9 @@ _HALT_SLACK_S = 3.0  # wall: approved before, executed after
 _INCOME_DUE_S = 80.0  # wall: a minute between two looks, a snapshot, and its commit
 _IN_FLIGHT_S = 4.0  # wall: recvWindow of an entry and a second
 _ORPHAN_S = 60.0
+_CLOSING_S = 0.25  # wall: the way of the order that closes after the limit
+_UNANSWERED_S = 3.0  # wall: REST_TIMEOUT of the runs, and the longest fault of the swarm
+_DAY_GAP = Decimal("0.15")  # of the wallet: what spikes of 50 % do to three positions of a quarter
 # Codes that only our own rounding or a filter bug can earn.
 _OUR_FAULT = ("-1111", "-1013", "-4003", "-4004", "-4005", "-4014", "-4023", "-4120", "-4164")
 
@@ -50,7 +53,16 @@ def never_naked(e: Evidence) -> list[str]:
         f"{n.symbol} from venue ms {n.from_ms:.0f}: no stop for {n.seconds:.1f} s"
         f" ({n.across:.1f} s with declared windows)"
         for n in intervals(e)
-        if n.seconds > e.limits.naked_s + 1
+        if n.seconds > e.limits.naked_s + _CLOSING_S
+    ]
+
+
+def never_naked_under_faults(e: Evidence) -> list[str]:
+    """I2, strictly: the same while faults strike, but for a request that is never answered."""
+    return [
+        f"{n.symbol} from venue ms {n.from_ms:.0f}: no stop for {n.under:.1f} s under faults"
+        for n in intervals(e)
+        if n.under > e.limits.naked_s + _UNANSWERED_S + _CLOSING_S
     ]
 
 
@@ -141,7 +153,33 @@ def limits_hold(e: Evidence) -> list[str]:
             found.append(f"{order['clientOrderId']}: {worth[symbol]:.2f} of one symbol")
         if gross / e.limits.leverage > e.limits.margin_usage * equity * _SLACK:
             found.append(f"{order['clientOrderId']}: margin of {gross / e.limits.leverage:.2f}")
-    return [*found, *_entries_after_a_halt(e)]
+    return [*found, *_entries_after_a_halt(e), *_beyond_the_day(e)]
+
+
+def _beyond_the_day(e: Evidence) -> list[str]:
+    """Judge the days' realised loss, and entries once the day's limit is lost."""
+    entries = sorted((float(order["time"]), order["clientOrderId"]) for order in e.entries())
+    wallet, day, began, lost, found = ZERO, -1, ZERO, ZERO, []
+    spent: dict[int, float] = {}  # venue day: when its limit was lost
+    for row in sorted(e.ledger["income"], key=lambda r: float(r["time"])):
+        at, amount = float(row["time"]), Decimal(row["income"])
+        if at // _DAY_MS != day:
+            day, began, lost = at // _DAY_MS, wallet, ZERO
+        wallet += amount
+        if row["incomeType"] == "TRANSFER":
+            began += amount
+            continue
+        lost -= amount
+        if lost > e.limits.day_loss * began and day not in spent:
+            spent[day] = at
+        if lost > (e.limits.day_loss + _DAY_GAP) * began:
+            found.append(f"day {day:.0f} lost {lost:.2f} of {began:.2f}")
+    slack = _HALT_SLACK_S * 1000 * e.limits.speed
+    return found[:1] + [
+        f"{name} was accepted after the day's limit was lost"
+        for at, name in entries
+        if at > spent.get(at // _DAY_MS, float("inf")) + slack
+    ]
 
 
 def _balances(e: Evidence) -> Callable[[int], Decimal]:
@@ -254,7 +292,7 @@ def foreign_left_alone(e: Evidence) -> list[str]:
 
 
 def rates_hold(e: Evidence) -> list[str]:
-    """I10: order messages in any ten wall seconds within the limit; no ban."""
+    """I10: order messages in any ten wall seconds and weight within the limits; no ban."""
     times = sorted(
         float(o.get("time") or o.get("createTime"))
         for o in (*e.ledger["orders"], *e.ledger["algo_orders"])
@@ -267,6 +305,9 @@ def rates_hold(e: Evidence) -> list[str]:
             low += 1
         most = max(most, high - low + 1)
     found = [f"{most} orders in 10 s"] if most > e.limits.orders_per_10s else []
+    heaviest = max(e.weights, default=0)
+    if heaviest > e.limits.weight_per_min:
+        found.append(f"request weight {heaviest} in a minute")
     return found + ([f"{e.banned} answers were 418"] if e.banned else [])
 
 
@@ -275,8 +316,14 @@ def no_malformed_order(e: Evidence) -> list[str]:
     return [
         f"{row['client_id']}: {row['reason']}"
         for row in e.intents
-        if str(row["reason"]).startswith(_OUR_FAULT)
+        if str(row["reason"]).startswith(_OUR_FAULT) and not _rules_were_new(e, row)
     ]
+
+
+def _rules_were_new(e: Evidence, row: Row) -> bool:
+    """Tell whether the venue had just changed its rules: then one refusal is how one learns it."""
+    at_ms = row["recorded_at_venue_ns"] / NS_PER_MS
+    return any(w.why == "filters" and w.from_ms <= at_ms <= w.to_ms for w in e.windows)
 
 
 def comes_back(e: Evidence) -> list[str]:
@@ -318,6 +365,11 @@ def explainable(e: Evidence) -> list[str]:
         elif Decimal(row["quantity"]) != Decimal(order["origQty"]):
             found.append(f"{order['clientOrderId']} asked for {order['origQty']}")
     return found
+
+
+def audit_holds(e: Evidence) -> list[str]:
+    """I14, audit: the chain verifies from end to end, and so do the rows that it seals."""
+    return list(e.audit_faults)
 
 
 def money_adds_up(e: Evidence) -> list[str]:
@@ -370,6 +422,7 @@ Invariant = Callable[[Evidence], list[str]]
 INVARIANTS: dict[str, Invariant] = {
     "I1": one_entry_a_proposal,
     "I2": never_naked,
+    "I2 under faults": never_naked_under_faults,
     "I3": books_equal,
     "I4": limits_hold,
     "I5": nothing_acknowledged_is_lost,
@@ -382,6 +435,7 @@ INVARIANTS: dict[str, Invariant] = {
     "I12": comes_back,
     "I13": no_zombie_orders,
     "I14": explainable,
+    "I14 audit": audit_holds,
     "I15": money_adds_up,
     "I15 funding": funding_is_booked,
     "I16": no_secret_left,

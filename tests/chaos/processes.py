@@ -31,6 +31,7 @@ SETTINGS = {
     "SYMBOLS": ",".join(SYMBOLS),
     "ALLOW_TECHNICAL_ONLY": "true",
     "KLINE_HISTORY": "60",
+    "LEVERAGE": "5",
     "STOPLOSS_PCT": "0.002",
     "TAKE_PROFIT_PCT": "0.003",
     "MAX_SYMBOL_NOTIONAL_X": "0.25",
@@ -72,14 +73,22 @@ def eventually(what: str, probe: Callable[[], Any], within_s: float, pause_s: fl
         time.sleep(pause_s)
 
 
-def ask(method: str, url: str, path: str, body: Any = None, token: str = "") -> Any:
+def ask(
+    method: str,
+    url: str,
+    path: str,
+    body: Any = None,
+    *,
+    token: str = "",
+    headers: dict[str, str] | None = None,
+) -> Any:
     """Return the JSON of an HTTP answer; raises OSError or HTTPException where there is none."""
     host, _, port = url.removeprefix("http://").partition(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=_TIMEOUT_S)
     try:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        bearer = {"Authorization": f"Bearer {token}"} if token else {}
         data = None if body is None else json.dumps(body)
-        connection.request(method, path, data, headers)
+        connection.request(method, path, data, {**bearer, **(headers or {})})
         return json.loads(connection.getresponse().read())
     finally:
         connection.close()
@@ -158,6 +167,16 @@ class Venue:
 
     def now_ms(self) -> float:
         return float(self.get("/sim/health")["venue_ms"])
+
+    def weight_used(self) -> int:
+        """Return the request weight of the present minute, counted with limits on or off."""
+        host, _, port = self.url.removeprefix("http://").partition(":")
+        connection = http.client.HTTPConnection(host, int(port), timeout=_TIMEOUT_S)
+        try:
+            connection.request("GET", "/fapi/v1/ping")
+            return int(connection.getresponse().getheader("X-MBX-USED-WEIGHT-1M") or 0)
+        finally:
+            connection.close()
 
     def inject(self, faults: list[Row]) -> None:
         if faults:

@@ -8,7 +8,9 @@ in the recovery itself (K14, or a random early one) is followed by another start
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,7 +20,7 @@ import orjson
 from actors.kill_points import POINTS
 from core.execution.order_life import ENDED
 from tests.chaos import swarm
-from tests.chaos.driver_faults import DRIVER_FAULTS
+from tests.chaos.driver_faults import DRIVER_FAULTS, Scene
 from tests.chaos.evidence import Database, Evidence, Limits, Row, Window
 from tests.chaos.invariants import violations
 from tests.chaos.naked import intervals
@@ -54,6 +56,7 @@ class Round:
     protected_s: float = 0.0  # process start to every position protected
     took_s: float = 0.0
     state: str = ""
+    harness: str = ""  # trouble of the driver's own: the round tells nothing
     violations: dict[str, list[str]] = field(default_factory=dict)
     resolved: dict[str, int] = field(default_factory=dict)  # entries open at the death: then state
     naked: list[Row] = field(default_factory=list)
@@ -70,6 +73,7 @@ class Job:
         make: BotFactory = Bot,
         database: str = "",
         rate_limits: bool = False,
+        note: Callable[["Round"], object] = lambda _: None,
     ) -> None:
         self.folder, self._dice, self._make = folder, Random(seed), make
         folder.mkdir(parents=True, exist_ok=True)
@@ -86,8 +90,11 @@ class Job:
         self._naked: set[tuple[str, float]] = set()
         self._known: tuple[frozenset[tuple[str, int]], frozenset[str]] = (frozenset(), frozenset())
         self._promised: set[str] = set()
+        self._weights: list[int] = []
         self._foreign: dict[str, float] = {}
         self._hits = folder / "hits"
+        self._scene: Scene | None = None
+        self._note = note
 
     def run(self, points: Iterable[str], until: float = float("inf")) -> list[Round]:
         """Run a round for each point, and again where it was not met; `until` is monotonic."""
@@ -98,6 +105,7 @@ class Job:
                     return rounds
                 done = self._round(point)
                 rounds.append(done)
+                self._note(done)
                 if done.hit:
                     break
         return rounds
@@ -113,9 +121,13 @@ class Job:
             self._live(done)
         except GaveUpError as trouble:
             done.violations.setdefault("I12", []).append(str(trouble))
-        finally:
+        except Exception as trouble:  # noqa: BLE001 - a long run goes on without this round
+            done.harness = f"{trouble!r:.300}"
+        with suppress(OSError, HTTPException):
             self.venue.heal()
         done.took_s = time.monotonic() - began
+        if done.harness:
+            print(f"{done.point}:{done.times} {done.faults} harness: {done.harness}", flush=True)  # noqa: T201 - as below
         for name, lines in done.violations.items():
             print(f"{done.point}:{done.times} {done.faults} {name}: {lines[0]}", flush=True)  # noqa: T201 - a long run says at once what it found
         return done
@@ -159,6 +171,8 @@ class Job:
         """Make sure that it is dead, and remember when and what it had under way."""
         bot.kill()
         bot.trade(go=False)
+        if self._scene is not None:
+            self._scene.heal()
         if self._died_ms is None:
             self._died_ms = self.venue.now_ms()
         self._promised |= _promises(bot)
@@ -214,6 +228,7 @@ class Job:
         """Look at ledger and database now; the ledger first, so that the bot can only know more."""
         found = self.database.read(LIMITS, self.venue.ledger())
         found.windows = self.windows
+        found.weights = tuple(self._weights)
         found.known_fills, found.known_intents = self._known
         found.promised = frozenset(self._promised)
         found.foreign_since_ms = self._foreign
@@ -236,6 +251,9 @@ class Job:
         if waiting and patient:
             wrong.setdefault("I3", []).extend(waiting)
         self._count_resolved(found, done)
+        self._weights.append(self.venue.weight_used())
+        found.audit_faults = self.database.audit_faults()
+        wrong.update(violations(found, ("I14 audit",)))
         self._note_new(wrong, done)
         self._note_naked(found, done)
         fills = frozenset((f["symbol"], int(f["trade_id"])) for f in found.fills)
@@ -245,7 +263,7 @@ class Job:
         """Blame this round for what was not wrong before."""
         for name, lines in wrong.items():
             for line in lines:
-                key = f"{name} {line.partition(': ')[0] if name == 'I2' else line}"
+                key = f"{name} {line.partition(': ')[0] if name.startswith('I2') else line}"
                 if key not in self._told:
                     self._told.add(key)
                     done.violations.setdefault(name, []).append(line)
@@ -296,9 +314,16 @@ class Job:
         bot.kill()
 
     def _inject(self, chosen: list[tuple[str, Row]], bot: Bot, done: Round) -> None:
+        scene = self._scene = Scene(
+            bot=bot,
+            venue=self.venue,
+            dice=self._dice,
+            windows=self.windows,
+            postgres=self._env.get("DB_FILE", ""),
+        )
         for number, fault in chosen:
             if number in DRIVER_FAULTS:
-                DRIVER_FAULTS[number](bot, self._dice)
+                DRIVER_FAULTS[number](scene)
             else:
                 self.venue.inject([fault])
             done.faults.append(number)
