@@ -38,6 +38,7 @@ _DAY_MS = 86_400_000
 _BEFORE_MIDNIGHT_S = 20.0
 _STEPS = {"K14": 9, "K16": 9}
 _TRIES = 3
+_TROUBLES_MAX = 6  # in a row: then it is the venue or the machine
 # What a look at a live system may find in the middle of: looked at again until it holds.
 _EVENTUAL = ("I3", "I7", "I9", "I12", "I15", "I15 funding")
 
@@ -106,6 +107,8 @@ class Job:
                 done = self._round(point)
                 rounds.append(done)
                 self._note(done)
+                if all(one.harness for one in rounds[-_TROUBLES_MAX:]) and len(rounds) > _TRIES:
+                    raise GaveUpError(f"{_TROUBLES_MAX} rounds with trouble in a row")
                 if done.hit:
                     break
         return rounds
