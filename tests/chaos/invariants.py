@@ -386,7 +386,8 @@ def money_adds_up(e: Evidence) -> list[str]:
     kinds = ("REALIZED_PNL", "COMMISSION")
     ours = [r for r in rows if r["incomeType"] in kinds and r["symbol"] in e.limits.symbols]
     earned = sum((Decimal(r["income"]) for r in ours), ZERO)
-    found = [] if booked == earned else [f"booked {booked}, the venue {earned}"]
+    apart = f"apart by {booked - earned}: booked {booked}, the venue {earned}"
+    found = [] if booked == earned else [apart]
     wallet = next(Decimal(b["balance"]) for b in e.ledger["balances"] if b["asset"] == "USDT")
     total = sum((Decimal(r["income"]) for r in rows), ZERO)
     if wallet != total:

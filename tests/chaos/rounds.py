@@ -266,7 +266,9 @@ class Job:
         """Blame this round for what was not wrong before."""
         for name, lines in wrong.items():
             for line in lines:
-                key = f"{name} {line.partition(': ')[0] if name.startswith('I2') else line}"
+                key = (
+                    f"{name} {line.partition(': ')[0] if name.startswith(('I2', 'I15')) else line}"
+                )
                 if key not in self._told:
                     self._told.add(key)
                     done.violations.setdefault(name, []).append(line)
