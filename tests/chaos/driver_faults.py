@@ -3,7 +3,6 @@
 Each gets the `Scene`; what it leaves behind is put right by `Scene.heal`, after the bot's death.
 """
 
-import json
 import resource
 import signal
 import sqlite3
@@ -11,13 +10,12 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.client import HTTPException
 from pathlib import Path
 from random import Random
 
 from tests.chaos.by_hand import cancel_a_stop, rules_of, turn_the_leverage
 from tests.chaos.evidence import Window
-from tests.chaos.processes import SETTINGS, SYMBOLS, Bot, Venue, ask
+from tests.chaos.processes import SETTINGS, SYMBOLS, Bot, Venue
 
 _STOPPED_S = 1.5
 _LOCKED_S = 2.0
@@ -62,13 +60,7 @@ def stop_and_go_on(scene: Scene) -> None:
 
 def crash_a_symbol(scene: Scene) -> None:
     """F4: a symbol's actor raises."""
-    try:
-        address = json.loads((scene.bot.state / "control.json").read_text(encoding="utf-8"))
-        url = f"http://{address['host']}:{address['port']}"
-        body = {"command": "crash", "symbol": scene.dice.choice(SYMBOLS)}
-        ask("POST", url, "/command", body, token=address["token"])
-    except (OSError, ValueError, KeyError, HTTPException):
-        return  # it is on its way down, or has died of another fault
+    scene.bot.command(command="crash", symbol=scene.dice.choice(SYMBOLS))
 
 
 def cancel_its_stop(scene: Scene) -> None:

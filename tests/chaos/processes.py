@@ -263,6 +263,15 @@ class Bot:
         except (OSError, ValueError, KeyError, http.client.HTTPException):
             return {}
 
+    def command(self, **body: Any) -> None:
+        """Give the control API a command; nothing where there is none (any more)."""
+        try:
+            address = json.loads((self.state / "control.json").read_text(encoding="utf-8"))
+            url = f"http://{address['host']}:{address['port']}"
+            ask("POST", url, "/command", body, token=address["token"])
+        except (OSError, ValueError, KeyError, http.client.HTTPException):
+            return  # it is on its way down, or has died of another fault
+
     def trade(self, go: bool) -> None:
         """Let the dice fall, or hold them."""
         flag = self.state / "go"

@@ -198,7 +198,12 @@ def _soak_table(figures: Row) -> list[str]:
         "| | after warming up | at the end | per 100,000 bars |",
         "|---|---|---|---|",
     ]
-    names = {"rss_mib": "resident MiB", "threads": "threads", "files": "open files"}
+    names = {
+        "rss_mib": "resident MiB",
+        "threads": "threads",
+        "files": "open files",
+        "database_mib": "database MiB",
+    }
     return lines + [
         f"| {name} | {first[key]} | {last[key]} | {slopes[key]:+.2f} |"
         for key, name in names.items()

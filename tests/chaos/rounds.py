@@ -285,6 +285,8 @@ class Job:
     def _trade_to_death(self, bot: Bot, done: Round) -> None:
         chosen = swarm.drawn(self._dice)
         point = POINTS.get(done.point)
+        if done.state != "ACTIVE":  # it stated why; a person would go on once that is over
+            bot.command(command="resume")
         bot.trade(go=True)
         if done.point in ("K15", "K16") or point is None:
             time.sleep(self._dice.uniform(0.5, 2.0))  # let it open something first
