@@ -3,29 +3,24 @@
 An empty list means that the invariant holds.  Money is compared exactly.
 """
 
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
-from itertools import accumulate
 from typing import Any
 
 from core.clock import NS_PER_MS
 from core.execution.order_life import ENDED
 from core.messages import Purpose
 from tests.chaos.evidence import ZERO, Evidence, Row, held_after
+from tests.chaos.limits_held import limits_hold
 from tests.chaos.naked import intervals
 
-_SLACK = Decimal("1.05")  # price between a decision and its fill
-_DAY_MS = 86_400_000
 _CLOCK_MS = 200.0  # wall: how far two readings of the venue's clock may differ
-_HALT_SLACK_S = 3.0  # wall: approved before, executed after
 _INCOME_DUE_S = 80.0  # wall: a minute between two looks, a snapshot, and its commit
 _IN_FLIGHT_S = 4.0  # wall: recvWindow of an entry and a second
 _ORPHAN_S = 60.0
 _CLOSING_S = 0.25  # wall: the way of the order that closes after the limit
 _UNANSWERED_S = 3.0  # wall: REST_TIMEOUT of the runs, and the longest fault of the swarm
-_DAY_GAP = Decimal("0.15")  # of the wallet: what spikes of 50 % do to three positions of a quarter
 # Codes that only our own rounding or a filter bug can earn.
 _OUR_FAULT = ("-1111", "-1013", "-4003", "-4004", "-4005", "-4014", "-4023", "-4120", "-4164")
 
@@ -126,80 +121,6 @@ def _outcomes_equal(e: Evidence) -> list[str]:
             found.append(f"the journal says {name} filled, the venue never filled it")
         if state in ("REJECTED", "NOT_SENT", "ABSENT") and executed:
             found.append(f"the journal says {name} is {state}, the venue filled {executed}")
-    return found
-
-
-def limits_hold(e: Evidence) -> list[str]:
-    """I4: slots, sizes, gross, margin at every trade; no entry after a halt."""
-    found = []
-    held: dict[str, Decimal] = {}
-    worth: dict[str, Decimal] = {}
-    orders = e.order_of()
-    balance = _balances(e)
-    for trade, _, after in held_after(e):
-        symbol, at = trade["symbol"], int(trade["time"])
-        held[symbol], worth[symbol] = after, abs(after) * Decimal(trade["price"])
-        order = orders.get((symbol, int(trade["orderId"])))
-        if order is None or e.purpose(order["clientOrderId"]) is not Purpose.ENTRY:
-            continue
-        equity = balance(at)
-        count = sum(1 for s in e.limits.symbols if held.get(s))
-        gross = sum((worth[s] for s in e.limits.symbols if held.get(s)), ZERO)
-        if count > e.limits.positions_max:
-            found.append(f"{order['clientOrderId']}: {count} positions at once")
-        if gross > e.limits.gross_x * equity * _SLACK:
-            found.append(f"{order['clientOrderId']}: {gross:.2f} held on {equity:.2f}")
-        if worth[symbol] > e.limits.symbol_x * equity * _SLACK:
-            found.append(f"{order['clientOrderId']}: {worth[symbol]:.2f} of one symbol")
-        if gross / e.limits.leverage > e.limits.margin_usage * equity * _SLACK:
-            found.append(f"{order['clientOrderId']}: margin of {gross / e.limits.leverage:.2f}")
-    return [*found, *_entries_after_a_halt(e), *_beyond_the_day(e)]
-
-
-def _beyond_the_day(e: Evidence) -> list[str]:
-    """Judge the days' realised loss, and entries once the day's limit is lost."""
-    entries = sorted((float(order["time"]), order["clientOrderId"]) for order in e.entries())
-    wallet, day, began, lost, found = ZERO, -1, ZERO, ZERO, []
-    spent: dict[int, float] = {}  # venue day: when its limit was lost
-    for row in sorted(e.ledger["income"], key=lambda r: float(r["time"])):
-        at, amount = float(row["time"]), Decimal(row["income"])
-        if at // _DAY_MS != day:
-            day, began, lost = at // _DAY_MS, wallet, ZERO
-        wallet += amount
-        if row["incomeType"] == "TRANSFER":
-            began += amount
-            continue
-        lost -= amount
-        if lost > e.limits.day_loss * began and day not in spent:
-            spent[day] = at
-        if lost > (e.limits.day_loss + _DAY_GAP) * began:
-            found.append(f"day {day:.0f} lost {lost:.2f} of {began:.2f}")
-    slack = _HALT_SLACK_S * 1000 * e.limits.speed
-    return found[:1] + [
-        f"{name} was accepted after the day's limit was lost"
-        for at, name in entries
-        if at > spent.get(at // _DAY_MS, float("inf")) + slack
-    ]
-
-
-def _balances(e: Evidence) -> Callable[[int], Decimal]:
-    """Return what tells the wallet at a venue time: all income up to then."""
-    rows = sorted((int(r["time"]), Decimal(r["income"])) for r in e.ledger["income"])
-    times = [time for time, _ in rows]
-    sums = [ZERO, *accumulate(amount for _, amount in rows)]
-    return lambda when: sums[bisect_right(times, when)]
-
-
-def _entries_after_a_halt(e: Evidence) -> list[str]:
-    slack = _HALT_SLACK_S * 1000 * e.limits.speed
-    found = []
-    for order in e.entries():
-        at = float(order["time"])
-        before = [(s, t) for s, t in e.states if t + slack < at]
-        if not before or before[-1][0] not in ("HALTED", "FLATTEN"):
-            continue
-        if before[-1][1] // _DAY_MS == at // _DAY_MS:
-            found.append(f"{order['clientOrderId']} was accepted after {before[-1][0]}")
     return found
 
 
