@@ -99,12 +99,12 @@ def soak(bars: int, symbols: int, speed: float, folder: Path, minutes: float) ->
     before = json.loads((folder / "soak.json").read_text()) if _begun(folder) else {"bars": 0}
     venue = Venue(folder, 1, speed, symbols=f"SIM:{symbols}", journal=folder / "venue.journal")
     bot = Bot(folder / "state", venue, _ENV | {"SYMBOLS": ",".join(names)})
-    began, samples, done = time.monotonic(), list[Sample](), 0
-    told = began
+    samples, done = list[Sample](), 0
     try:
         eventually("the bot is ACTIVE", lambda: bot.status().get("state") == "ACTIVE", 90)
         eventually("all are warm", lambda: all(_closed(bot.status()).values()), 90)
-        first = _closed(bot.status())
+        first, began = _closed(bot.status()), time.monotonic()
+        told = began
         while before["bars"] + done < bars:
             if minutes and time.monotonic() - began > minutes * 60:
                 break
