@@ -52,8 +52,9 @@ def summary(rounds: list[Row], **facts: Any) -> Row:
     online = [n["seconds"] for n in naked if not n["restart"] and not n["fault"]]
     under = [n["across"] for n in naked if not n["restart"] and n["fault"]]
     across = [n["across"] for n in naked if n["restart"]]
-    resolved: Counter[str] = Counter()
+    resolved, struck = Counter[str](), Counter[str]()
     for r in rounds:
+        struck.update(r.get("struck", {}))
         resolved.update(r["resolved"])
     back = [r for r in rounds if r["active_s"]]
     return {
@@ -68,6 +69,7 @@ def summary(rounds: list[Row], **facts: Any) -> Row:
         "rounds_violated": sum(bool(r["violations"]) for r in rounds),
         "bound_95": round(3 / kills, 4) if kills else None,
         "faults": _by_fault(rounds),
+        "struck": dict(struck),
         "states_after": dict(Counter(r["state"] or "not back" for r in rounds)),
         "recovery_s": quantiles([r["active_s"] for r in back]),
         "protected_s": quantiles([r["protected_s"] for r in back if r["protected_s"]]),
@@ -163,6 +165,7 @@ def table(figures: Row) -> list[str]:
     ]
     lines += ["", f"Entries open at a death became: {_words(figures['entries_open_at_death'])}."]
     lines += [f"State after recovery: {_words(figures['states_after'])}."]
+    lines += [f"Times that a fault of the venue's struck, by kind: {_words(figures['struck'])}."]
     lines += _fault_table(figures["faults"])
     lines += ["", "| invariant | violations | per 100 kills | first |", "|---|---|---|---|"]
     part = 100 / max(1, figures["kills"])

@@ -53,6 +53,7 @@ class Round:
     times: int
     hit: bool = False
     faults: list[str] = field(default_factory=list)
+    struck: dict[str, int] = field(default_factory=dict)  # faults by the venue's kind
     active_s: float = 0.0  # process start to ACTIVE, or a stated halt
     protected_s: float = 0.0  # process start to every position protected
     took_s: float = 0.0
@@ -304,7 +305,8 @@ class Job:
                 raise GaveUpError(f"the bot ended with {bot.code()}: {_tail(bot)}")
             bot.kill()
             done.hit = done.hit or done.point in (RANDOM, LAST)
-        self.fired = Counter(self.venue.heal())
+        fired = Counter(self.venue.heal())
+        done.struck, self.fired = dict(fired - self.fired), fired
         now = self.venue.now_ms()
         self._died_ms = now
         if chosen or (point is not None and point.needs):
