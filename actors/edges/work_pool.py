@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ log = logger.bind(module="work_pool")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkPool:
+class Workers:
     """Where work runs.
 
     `jobs`: processes at once (on a given cluster: the cluster decides); `backend`: one of
@@ -66,27 +67,50 @@ class WorkPool:
                 " Fix: .venv/bin/pip install --require-hashes -r requirements/cluster.txt"
             )
 
-    def run(self, tasks: Sequence[Task], title: str) -> list[Any]:
-        """Return the results in the order of the tasks; a bar on a terminal says how far it is.
+    @contextmanager
+    def pool(self) -> Iterator["Pool"]:
+        """Open them for any number of runs.
+
+        Raises UnavailableError if the cluster cannot be reached.
+        """
+        if self.backend == "local":
+            yield _LocalPool(self.jobs)
+            return
+        with _cluster(self.address, self.jobs) as ray:
+            yield _RayPool(ray)
+
+
+class Pool(ABC):
+    """Open workers."""
+
+    def run(self, tasks: Sequence[Task], done: Callable[[], None] = lambda: None) -> list[Any]:
+        """Return the results in the order of the tasks; `done` is called at each.
 
         What a task raises is raised here, and the rest is given up.  Raises UnavailableError if
-        workers keep dying under a task, or if the cluster cannot be reached.
+        workers keep dying under a task.
         """
         results: list[Any] = [None] * len(tasks)
-        come = self._on_ray(tasks) if self.backend == "ray" else self._here(tasks)
-        with progress(title, len(tasks)) as advance:
-            for index, result in come:
-                results[index] = result
-                advance()
+        for index, result in self._results(tasks):
+            results[index] = result
+            done()
         return results
 
-    def _here(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
+    @abstractmethod
+    def _results(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
+        """Yield (index of the task, its result) in the order in which they come."""
+
+
+class _LocalPool(Pool):
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
+
+    def _results(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
         left = dict(enumerate(tasks))
         for attempt in range(1, ATTEMPTS_MAX + 1):
             # One alone would run in this process, and what kills a worker would kill us.
-            workers = 1 if self.jobs == 1 else max(2, min(self.jobs, len(left)))
+            workers = 1 if self._jobs == 1 else max(2, min(self._jobs, len(left)))
             pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
-            wishes = [joblib.delayed(_numbered)(index, task) for index, task in left.items()]
+            wishes = [joblib.delayed(_numbered)(index, *task) for index, task in left.items()]
             try:
                 for index, result in pool(wishes):
                     del left[index]
@@ -98,33 +122,44 @@ class WorkPool:
             else:
                 return
 
-    def _on_ray(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
-        with _cluster(self.address, self.jobs) as ray:
-            step = ray.remote(num_cpus=1, max_retries=0)(_numbered)
-            # One copy of each argument in the cluster, however many tasks share it.
-            held: dict[int, Any] = {}
-            for _, arguments in tasks:
-                for value in arguments:
-                    if id(value) not in held:
-                        held[id(value)] = ray.put(value)
 
-            def begin(index: int) -> Any:
-                work, arguments = tasks[index]
-                return step.remote(index, (work, ()), *(held[id(value)] for value in arguments))
+class _RayPool(Pool):
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+        self._step = ray.remote(num_cpus=1, max_retries=0)(_called)
+        # One copy in the cluster of each argument that tasks share; held, so that ids stay true.
+        self._held: dict[int, tuple[Any, Any]] = {}
 
-            waiting = {begin(index): (index, 1) for index in range(len(tasks))}
-            while waiting:
-                (done, *_), _ = ray.wait(list(waiting), num_returns=1)
-                index, attempt = waiting.pop(done)
-                try:
-                    yield ray.get(done)
-                except ray.exceptions.RayTaskError as error:
-                    raise error.cause from None
-                except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError):
-                    if attempt == ATTEMPTS_MAX:
-                        raise _gone() from None
-                    log.warning(_LOST)
-                    waiting[begin(index)] = (index, attempt + 1)
+    def _results(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
+        waiting = {self._begin(index, tasks[index]): (index, 1) for index in range(len(tasks))}
+        lost = (
+            self._ray.exceptions.WorkerCrashedError,
+            self._ray.exceptions.NodeDiedError,
+            self._ray.exceptions.OutOfMemoryError,
+        )
+        while waiting:
+            (come, *_), _ = self._ray.wait(list(waiting), num_returns=1)
+            index, attempt = waiting.pop(come)
+            try:
+                yield self._ray.get(come)
+            except self._ray.exceptions.RayTaskError as error:
+                raise error.cause from None
+            except lost:
+                if attempt == ATTEMPTS_MAX:
+                    raise _gone() from None
+                log.warning(_LOST)
+                waiting[self._begin(index, tasks[index])] = (index, attempt + 1)
+
+    def _begin(self, index: int, task: Task) -> Any:
+        work, arguments = task
+        return self._step.remote(index, work, *(self._put(value) for value in arguments))
+
+    def _put(self, value: Any) -> Any:
+        if isinstance(value, (int, float, str, bool, type(None))):
+            return value
+        if id(value) not in self._held:
+            self._held[id(value)] = (value, self._ray.put(value))
+        return self._held[id(value)][1]
 
 
 @contextmanager
@@ -175,9 +210,12 @@ def _cluster(address: str | None, jobs: int) -> Iterator[Any]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _numbered(index: int, task: Task, *arguments: Any) -> tuple[int, Any]:
-    work, given = task
-    return index, work(*given, *arguments)
+def _numbered(index: int, work: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[int, Any]:
+    return index, work(*arguments)
+
+
+def _called(index: int, work: Callable[..., Any], *arguments: Any) -> tuple[int, Any]:
+    return index, work(*arguments)
 
 
 def _gone() -> UnavailableError:
