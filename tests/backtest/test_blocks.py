@@ -1,5 +1,7 @@
 """How history is cut for a sweep, and what choosing by the past would have earned."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,13 +21,13 @@ def test_blocks_never_overlap_keep_their_embargo_and_end_with_the_tape(bars, n, 
     assert blocks[0].start >= warmup
     assert blocks[-1].end == bars
     assert len({block.end - block.start for block in blocks}) == 1
-    for earlier, later in zip(blocks, blocks[1:], strict=False):
+    for earlier, later in itertools.pairwise(blocks):
         assert later.start - earlier.end == embargo
 
 
 @pytest.mark.parametrize(("bars", "blocks"), [(10_000, 2), (100, 5)])
 def test_too_little_to_choose_by_is_refused(bars, blocks):
-    with pytest.raises(DataError, match="are too few.*Fix: "):
+    with pytest.raises(DataError, match=r"are too few.*Fix: "):
         cut(bars, blocks=blocks, embargo=20, warmup=50)
 
 
