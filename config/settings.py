@@ -430,12 +430,18 @@ class Config(BaseSettings):
             raise refusal(
                 f"{here}, but {name.upper()} applies to all symbols alike", "set it outside"
             )
-        kind = TypeAdapter[Any](_annotated(field.annotation, tuple(field.metadata)))
         try:
-            return kind.validate_python(value)
+            return cls.checked(name.upper(), value)
         except ValidationError as error:
             phrase, fix = sentence(error.errors()[0])
             raise refusal(f"{here}, which {phrase}", fix) from None
+
+    @classmethod
+    def checked(cls, name: str, value: Any) -> Any:
+        """Return a value as its setting reads it; raises pydantic's ValidationError, KeyError."""
+        field = cls.model_fields[name]
+        kind = TypeAdapter[Any](_annotated(field.annotation, tuple(field.metadata)))
+        return kind.validate_python(value)
 
     def for_symbol(self, symbol: str) -> Self:
         """Return the settings as they hold for one symbol: SYMBOL_CONFIGS over the rest."""
