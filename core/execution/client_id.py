@@ -17,7 +17,7 @@ def client_id(tag: str, purpose: Purpose, proposal_id: str, attempt: int) -> str
     """Return the id of one attempt at one purpose of one proposal.
 
     >>> client_id("afb", Purpose.ENTRY, "p", 0)
-    'afb-E-2fexalbmj5qpjxt6-0'
+    'afb-E-csg6trnhurgrtzlm-0'
     """
     digest = base64.b32encode(hashlib.sha256(proposal_id.encode()).digest()).decode().lower()
     name = f"{tag}-{purpose}-{digest[:16]}-{attempt}"

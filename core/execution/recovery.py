@@ -30,6 +30,7 @@ _SNAPSHOT_PATIENCE_NS = 15 * NS_PER_S
 _ANSWER_NS = 30 * NS_PER_S  # a request unanswered for longer will not be answered
 _RETRY_NS = 2 * NS_PER_S
 _AGAIN_NS = NS_PER_S
+_VANISHED_NS = 10 * NS_PER_S  # lists lag: what we just traded is not gone because one lacks it
 _ASKS_KEPT = 16
 _WAITING = (Phase.RECORDING, Phase.SENT, Phase.UNKNOWN)
 
@@ -70,9 +71,8 @@ class Recovery:
         self._compared = False
         self._restarted_wall_ns = 0
         self._asks: deque[int] = deque(maxlen=_ASKS_KEPT)  # stamps of our own questions
-        self._again = self._told_flat = (
-            False  # asked meanwhile; told what nobody holds, once a start
-        )
+        self._again = False  # asked meanwhile
+        self._told_flat = False  # what nobody holds, once a start
         self._foreign_orders = 0
         self._twice: frozenset[str] = frozenset()  # symbols of which the venue shows two positions
         self.compared_wall_ns = 0  # when the newest snapshot worked off was taken
@@ -318,6 +318,8 @@ class Recovery:
             and taken_wall_ns - leg.sent_wall_ns < _ANSWER_NS
             for leg in bracket.legs.values()
         )
+        if not there and taken_wall_ns - self._touched_wall_ns.get(symbol, 0) < _VANISHED_NS:
+            return False
         steady = bracket.phase in (Phase.OPEN, Phase.PROTECTED) and bracket.quantity != ZERO
         return steady and not in_flight and bracket.since_wall_ns < taken_wall_ns
 
@@ -382,9 +384,7 @@ class Recovery:
         if not self._compared:
             return ()
         naked = [b for b in self._brackets.values() if b.phase is Phase.OPEN]
-        if naked and not self.reconciled:
-            return ()
-        if self.reconciled and not self._report:
+        if (naked and not self.reconciled) or (self.reconciled and not self._report):
             return ()
         report, self._report = tuple(self._report), []
         reason = self._reason if not self.reconciled else "drop copy"

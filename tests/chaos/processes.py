@@ -31,6 +31,7 @@ SETTINGS = {
     "SYMBOLS": ",".join(SYMBOLS),
     "ALLOW_TECHNICAL_ONLY": "true",
     "KLINE_HISTORY": "60",
+    "LEVERAGE": "5",
     "STOPLOSS_PCT": "0.002",
     "TAKE_PROFIT_PCT": "0.003",
     "MAX_SYMBOL_NOTIONAL_X": "0.25",
@@ -72,14 +73,22 @@ def eventually(what: str, probe: Callable[[], Any], within_s: float, pause_s: fl
         time.sleep(pause_s)
 
 
-def ask(method: str, url: str, path: str, body: Any = None, token: str = "") -> Any:
+def ask(
+    method: str,
+    url: str,
+    path: str,
+    body: Any = None,
+    *,
+    token: str = "",
+    headers: dict[str, str] | None = None,
+) -> Any:
     """Return the JSON of an HTTP answer; raises OSError or HTTPException where there is none."""
     host, _, port = url.removeprefix("http://").partition(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=_TIMEOUT_S)
     try:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        bearer = {"Authorization": f"Bearer {token}"} if token else {}
         data = None if body is None else json.dumps(body)
-        connection.request(method, path, data, headers)
+        connection.request(method, path, data, {**bearer, **(headers or {})})
         return json.loads(connection.getresponse().read())
     finally:
         connection.close()
@@ -254,6 +263,15 @@ class Bot:
             return dict(ask("GET", url, "/snapshot", token=address["token"]))
         except (OSError, ValueError, KeyError, http.client.HTTPException):
             return {}
+
+    def command(self, **body: Any) -> None:
+        """Give the control API a command; nothing where there is none (any more)."""
+        try:
+            address = json.loads((self.state / "control.json").read_text(encoding="utf-8"))
+            url = f"http://{address['host']}:{address['port']}"
+            ask("POST", url, "/command", body, token=address["token"])
+        except (OSError, ValueError, KeyError, http.client.HTTPException):
+            return  # it is on its way down, or has died of another fault
 
     def trade(self, go: bool) -> None:
         """Let the dice fall, or hold them."""

@@ -336,7 +336,7 @@ def test_a_target_whose_answer_never_comes_is_placed_again():
 
 def test_a_position_that_vanished_frees_the_symbol_once_its_orders_are_gone():
     desk = protected()
-    desk.tick(1)
+    desk.tick(11)
     out = desk.tell(a_snapshot(desk), 0.1)
     asked = {c.client_id for c in some(m.CancelAlgoOrder, out + desk.wait(1.5))}
     assert asked == {STOP, TARGET}
@@ -489,6 +489,18 @@ def test_an_entry_that_nothing_follows_is_asked_for_without_waiting_for_a_drop_c
     assert len(desk.heard(m.QueryOrder)) - asked < 30
 
 
+def test_a_list_that_lags_behind_a_fill_makes_no_position_vanish():
+    """Its symbol would be free for another entry, which would add to it or turn it."""
+    desk = protected()
+    desk.tell(a_snapshot(desk), 0.02)
+    assert desk.machine.holdings.of(SYMBOL).quantity == 10
+    assert one(m.EntryEnded, approved(desk, proposal=a_proposal(2))).outcome == "refused"
+    assert some(m.FetchSnapshot, desk.wait(2.5)) != []
+    desk.tick(11)
+    desk.tell(a_snapshot(desk), 0.1)
+    assert desk.machine.holdings.of(SYMBOL).quantity == 0
+
+
 def test_a_vanished_position_leaves_no_entry_without_an_end():
     """The venue shows neither it nor more of its trades; how its entry ended is still asked for."""
     desk = sent()
@@ -496,6 +508,7 @@ def test_a_vanished_position_leaves_no_entry_without_an_end():
     desk.tell(an_order_event(ENTRY, **part))
     for name, purpose in ((STOP, Purpose.STOP), (TARGET, Purpose.TARGET)):
         desk.tell(an_answer(name, purpose), 0.01)
+    desk.tick(11)
     desk.tell(a_snapshot(desk), 0.1)
     for name in (STOP, TARGET):
         desk.tell(m.AlgoGone(client_id=name, symbol=SYMBOL, detail=""))
