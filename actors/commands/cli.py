@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from actors.commands.options import AsJson, ConfigFile, SymbolName, settings_of
+from actors.commands.fetching import add_fetching_commands
+from actors.commands.options import AsJson, ConfigFile, SymbolName, settings_of, symbol_names
 from actors.commands.safety import add_safety_commands
 from core.errors import TradingError, UsageError
 
@@ -130,7 +131,7 @@ def venue(
         "host": host,
         "port": port,
         "seed": seed,
-        "symbols": None if symbols is None else _names(symbols),
+        "symbols": None if symbols is None else symbol_names(symbols),
         "speed": speed,
         "balance": balance,
         "data": data,
@@ -286,6 +287,7 @@ def replay_crash(
 
 
 add_safety_commands(app)
+add_fetching_commands(app)
 
 
 def main(arguments: list[str]) -> int:
@@ -334,7 +336,7 @@ def _learning_options(
     setup_log(settings.LOG_LEVEL)
     return LearningOptions(
         data=data,
-        symbols=None if symbols is None else _names(symbols),
+        symbols=None if symbols is None else symbol_names(symbols),
         model_dir=StateDirectory.of(settings).models,
         interval=settings.KLINE_INTERVAL,
         jobs=(os.cpu_count() or 1) if jobs is None else jobs,
@@ -356,10 +358,3 @@ def _check_number(option: str, given: str | float | None, least: float) -> None:
             f"{option} must be a number of at least {least:g}, was {given!s:.40}."
             f" Fix: set it to {least:g} or more."
         )
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(part.strip().upper() for part in text.split(",") if part.strip())
-    if not names:
-        raise UsageError(f"--symbols must name at least 1 symbol, was {text!r}. Fix: name one.")
-    return names

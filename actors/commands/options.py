@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from core.errors import UsageError
+
 if TYPE_CHECKING:
     from config import Config
 
@@ -28,3 +30,11 @@ def settings_of(config: str | None, **flags: Any) -> "Config":
     settings = load_config(PAPER if config is None else config, **flags)
     scrubber.register(*settings.secrets())
     return settings
+
+
+def symbol_names(text: str) -> tuple[str, ...]:
+    """Return the symbols of `A,B`, each once.  Raises UsageError if there are none."""
+    names = dict.fromkeys(part.strip().upper() for part in text.split(",") if part.strip())
+    if not names:
+        raise UsageError(f"--symbols must name at least 1 symbol, was {text!r}. Fix: name one.")
+    return tuple(names)
