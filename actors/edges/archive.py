@@ -2,8 +2,8 @@
 
 Layout (data.binance.vision): below `data/futures/um/` there are
 `monthly/klines/SYM/1m/SYM-1m-2025-05.zip`, `daily/klines/SYM/1m/SYM-1m-2025-05-04.zip` and
-`monthly/fundingRate/SYM/SYM-fundingRate-2025-05.zip`, each with `.CHECKSUM` beside it as `sha256sum`
-writes it.  A month is published after it ended, a day the day after; funding by months only.
+`monthly/fundingRate/SYM/SYM-fundingRate-2025-05.zip`, each with `.CHECKSUM` beside it, written by
+`sha256sum`.  A month is published after it ended, a day the day after; funding by months only.
 """
 
 import re

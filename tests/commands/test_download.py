@@ -297,10 +297,9 @@ def test_the_command_prints_one_json_document_and_nothing_else(tmp_path, archive
     )
     assert (done.returncode, done.stderr) == (0, "")
     told = json.loads(done.stdout)
-    assert told["symbols"]["BTCUSDT"] | {"bytes": 0} == {
-        **{"fetched": 2, "held": 0, "klines": 1, "funding": 1},
-        **{"absent": [], "refused": [], "bytes": 0},
-    }
+    counts = {"fetched": 2, "held": 0, "klines": 1, "funding": 1}
+    assert told["symbols"]["BTCUSDT"].items() >= counts.items()
+    assert told["symbols"]["BTCUSDT"]["absent"] == told["symbols"]["BTCUSDT"]["refused"] == []
     assert names(tmp_path / "candles") == [
         "BTCUSDT-1h-2024-02.zip",
         "BTCUSDT-1h-2024-02.zip.CHECKSUM",
@@ -329,7 +328,8 @@ def test_a_full_disk_is_one_line_and_exits_64(tmp_path, archive):
     words = ["--symbols", "BTCUSDT", "--from", "2024-02-01", "--to", "2024-03-01"]
     words += ["--interval", "1h", "--out", "candles", "--base", archive.url]
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({MEGABYTE // 2},) * 2)"
-    code = f"{limit}; import sys; from actors.commands.cli import main; sys.exit(main({['download', *words]!r}))"
+    begin = "import sys; from actors.commands.cli import main"
+    code = f"{limit}; {begin}; sys.exit(main({['download', *words]!r}))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
