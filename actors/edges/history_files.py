@@ -11,7 +11,7 @@ replay decides about them (`core/venue/simulated/replayed.py`).
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,9 +24,9 @@ from actors.edges.history_rules import (
     check_bars,
     check_rates,
     check_seams,
-    check_twins,
     missing_hours,
     note_bars,
+    note_twins,
     stamps_ms,
     step_ms,
     utc,
@@ -81,20 +81,26 @@ def read_history(
     interval: str = "1m",
     *,
     report: HistoryReport | None = None,
+    told: Callable[[int, int], None] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Return klines by symbol, in the order of `symbols`, or of all found if None.
 
     Frames: UTC DatetimeIndex `open_time`, float64 `open high low close volume`, and of
     `quote_volume count taker_buy_volume taker_buy_quote_volume` what every file of the symbol has.
-    What was repaired or left is added to `report`.  Raises DataError.
+    What was repaired or left is added to `report`; `told` is called with files read and files in
+    all, after each symbol.  Raises DataError.
     """
     report = HistoryReport() if report is None else report
     chosen = _kline_files(folder, symbols, interval, report)
-    frames = {
-        symbol: _klines(symbol, chosen[symbol], interval, report)
-        for symbol in (symbols if symbols is not None else sorted(chosen))
-    }
-    check_twins(frames, {symbol: paths[0] for symbol, paths in chosen.items()})
+    wanted = list(symbols) if symbols is not None else sorted(chosen)
+    total, done = sum(len(chosen[symbol]) for symbol in wanted), 0
+    frames: dict[str, pd.DataFrame] = {}
+    for symbol in wanted:
+        frames[symbol] = _klines(symbol, chosen[symbol], interval, report)
+        done += len(chosen[symbol])
+        if told is not None:
+            told(done, total)
+    note_twins(frames, {symbol: paths[0] for symbol, paths in chosen.items()}, report)
     return frames
 
 

@@ -28,6 +28,7 @@ class Oddity(Enum):
     SHORT = ("bars missing at an end of the file's month or day", "left missing")
     FLAT = ("bars without a trade at the repeated last price", "kept, but stale")
     NO_VOLUME = ("other bars with zero volume", "kept")
+    TWIN = ("symbols with the rows of another", "kept, but one file may bear a wrong name")
     CUT_BAR = ("bars whose close_time is before their end", "kept")
     NO_RATE = ("missing funding rates", "left missing")
 

@@ -126,25 +126,22 @@ def check_seams(frame: pd.DataFrame, source: Ints, place: Callable[[int], str]) 
         )
 
 
-def check_twins(frames: Mapping[str, pd.DataFrame], files: Mapping[str, Path]) -> None:
-    """Refuse two symbols that hold the same market: one file bears a wrong name."""
+def note_twins(
+    frames: Mapping[str, pd.DataFrame], files: Mapping[str, Path], report: HistoryReport
+) -> None:
+    """Note symbols that hold the same market as another: a file may bear a wrong name."""
     longest = max((len(frame) for frame in frames.values()), default=0)
     every = max(1, longest // _TWIN_SAMPLE)
     seen: dict[tuple[float, ...], str] = {}
     for symbol, frame in frames.items():
         stamps = stamps_ms(frame)
-        step = int(np.diff(stamps[:2]).min(initial=1)) or 1
-        rows = frame["volume"].to_numpy() > 0
-        rows &= (stamps // step) % every == 0
-        values = frame.loc[rows, ["open", "high", "low", "close", "volume"]].to_numpy()
-        keys = [(float(t), *row) for t, row in zip(stamps[rows], values.tolist(), strict=True)]
+        step = int(np.diff(stamps[:2]).min(initial=_HOUR_MS))
+        rows = (frame["volume"].to_numpy() > 0) & ((stamps // step) % every == 0)
+        values = frame.loc[rows, ["open", "high", "low", "close", "volume"]].to_numpy().tolist()
+        keys = [(float(t), *row) for t, row in zip(stamps[rows], values, strict=True)]
         others = [seen[key] for key in keys if key in seen]
         if len(others) >= _TWIN_ROWS and 2 * len(others) > len(keys):
-            at = utc(int(next(key[0] for key in keys if key in seen)))
-            raise DataError(
-                f"{files[symbol]} holds the market of {others[0]}: same prices and volumes at {at}"
-                f" and after ({files[others[0]].name}). Fix: remove the file with the wrong name."
-            )
+            report.note(Oddity.TWIN, f"{files[symbol].name} as {files[others[0]].name}", 1)
         seen.update(dict.fromkeys(keys, symbol))
 
 

@@ -154,6 +154,18 @@ def test_bars_missing_at_the_ends_of_a_named_day_are_said(tmp_path):
     assert said(read(tmp_path)[1]) == {Oddity.SHORT: 1438}
 
 
+def test_a_file_that_holds_the_market_of_another_symbol_is_said(tmp_path):
+    rows = [six(minute, volume=minute + 1) for minute in range(30)]
+    put(tmp_path, rows, header=SIX)
+    put(tmp_path, rows, name="ETHUSDT-1m.csv", header=SIX)
+    put(tmp_path, [row.replace(",100.5,", ",99.5,") for row in rows], "SOLUSDT-1m.csv", SIX)
+    report = HistoryReport()
+    read_history(tmp_path, None, report=report)
+    (line,) = [line for line in report.lines() if "wrong name" in line]
+    assert line.startswith("history: 1 symbols with the rows of another")
+    assert line.endswith("ETHUSDT-1m.csv as BTCUSDT-1m.csv (1)")
+
+
 def test_line_feeds_of_another_system_and_a_byte_order_mark_change_nothing(tmp_path):
     rows = [a_row(minute) for minute in range(3)]
     path = put(tmp_path, rows)
@@ -240,14 +252,6 @@ def test_a_zip_that_holds_another_symbol_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "BTCUSDT-1m.zip", "w") as archive:
         archive.writestr("ETHUSDT-1m.csv", f"{ALL}\n{a_row()}\n")
     assert "BTCUSDT-1m.zip holds ETHUSDT-1m.csv" in refused(tmp_path)
-
-
-def test_a_file_that_bears_another_symbols_name_is_refused(tmp_path):
-    rows = [six(minute, volume=minute + 1) for minute in range(30)]
-    put(tmp_path, rows, header=SIX)
-    put(tmp_path, rows, name="ETHUSDT-1m.csv", header=SIX)
-    with pytest.raises(DataError, match=r"ETHUSDT-1m\.csv holds the market of BTCUSDT"):
-        read_history(tmp_path, None)
 
 
 def test_a_month_of_another_symbol_among_its_own_is_refused_at_the_seam(tmp_path):
