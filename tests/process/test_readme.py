@@ -40,6 +40,10 @@ LEARNING = (
     ".venv/bin/python run.py train --data DIR --symbols BTCUSDT,ETHUSDT",
     ".venv/bin/python run.py evaluate --data DIR --json",
 )
+PUBLIC_ARCHIVE = (
+    ".venv/bin/python run.py download"
+    " --symbols BTCUSDT,ETHUSDT --from 2025-01-01 --to 2025-07-01 --out DIR",
+)
 REAL_VENUE = (
     "export API_KEY=... API_SECRET=...",
     ".venv/bin/python run.py --config testnet.yaml",
@@ -97,6 +101,7 @@ class Shell:
 
 def test_every_command_of_the_readme_is_known_here() -> None:
     known = {*LONG_RUNNING, *WHILE_IT_RUNS, *STOPPING, *LEARNING, *REAL_VENUE, *THIS_VERY_RUN}
+    known |= {*PUBLIC_ARCHIVE}
     assert set(COMMANDS) == known
 
 
