@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from actors.commands.options import AsJson, ConfigFile, settings_of, symbol_names
+from actors.commands.options import AsJson, ConfigFile, names, settings_of
 
 
 def add_fetching_commands(app: typer.Typer) -> None:
@@ -35,7 +35,7 @@ def download(
     from actors.commands.download import download as fetch
 
     options = DownloadOptions(
-        symbols=symbol_names(symbols),
+        symbols=tuple(dict.fromkeys(names(symbols))),
         first=day(since, "--from"),
         until=day(until, "--to"),
         out=out,

@@ -21,6 +21,17 @@ SymbolName = Annotated[str, typer.Argument(metavar="SYMBOL", help="For example B
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
+DataDir = Annotated[
+    Path, typer.Option("--data", metavar="DIR", help="Folder of SYMBOL-INTERVAL kline files.")
+]
+SymbolList = Annotated[
+    str | None, typer.Option("--symbols", metavar="A,B", help="Some symbols. [all in the folder]")
+]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", metavar="N", help="Processes at once. [one per core]")
+]
+Backend = Annotated[str, typer.Option("--backend", help="Where the work runs: local.")]
+
 
 def settings_of(config: str | None, **flags: Any) -> "Config":
     """Read the settings; from now on their secrets are kept out of logs and errors."""
@@ -32,9 +43,9 @@ def settings_of(config: str | None, **flags: Any) -> "Config":
     return settings
 
 
-def symbol_names(text: str) -> tuple[str, ...]:
-    """Return the symbols of `A,B`, each once.  Raises UsageError if there are none."""
-    names = dict.fromkeys(part.strip().upper() for part in text.split(",") if part.strip())
-    if not names:
+def names(text: str) -> tuple[str, ...]:
+    """Return the symbols of a comma-separated list; raises UsageError for an empty one."""
+    found = tuple(part.strip().upper() for part in text.split(",") if part.strip())
+    if not found:
         raise UsageError(f"--symbols must name at least 1 symbol, was {text!r}. Fix: name one.")
-    return tuple(names)
+    return found
