@@ -232,7 +232,10 @@ MUTANTS = (
     Mutant(
         "clear the halt by a restart",
         ("I4",),
-        {(Latches, "restore"): changes.restores_no_latch},
+        {
+            (Latches, "restore"): changes.restores_no_latch,
+            (Gate, "closed"): changes.never_closed,
+        },
     ),
     Mutant(
         "begin the day budget anew by a restart",
@@ -241,6 +244,7 @@ MUTANTS = (
             (RiskMachine, "_recover"): changes.begins_the_day_anew,
             (Latches, "restore"): changes.restores_no_latch,
             (Book, "_take_income"): changes.hears_no_income,
+            (Gate, "closed"): changes.never_closed,
         },
     ),
     Mutant(
