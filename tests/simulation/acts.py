@@ -73,7 +73,7 @@ class Acts:
             return
         self._note("operator_halt")
         self._kill_soon()
-        if self._dice.random() < 0.5:  # noqa: PLR2004 - half
+        if self._dice.random() < 0.5:
             self._world.timeline.after(self._dice.uniform(*_RESUMED_AFTER_S), self._resume)
 
     def _resume(self) -> None:

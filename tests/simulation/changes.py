@@ -14,7 +14,6 @@ from core.execution.adoption import Adoption
 from core.execution.bracket import LegState, Phase
 from core.execution.entry import Entries
 from core.execution.holdings import Holdings
-from core.execution.order_life import OrderState
 from core.execution.protection import Protection
 from core.execution.recovery import Recovery
 from core.messages import Failure, Purpose
@@ -383,30 +382,3 @@ def keeps_no_wallet(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def starts_nobody_again(original: Callable[..., Any]) -> Callable[..., Any]:
     return lambda self, restart: ()
-
-
-# ---------------------------------------- a restart that forgets
-def restores_no_latch(original: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda self, stored: None
-
-
-def begins_the_day_anew(original: Callable[..., Any]) -> Callable[..., Any]:
-    def recover(self: RiskMachine, recovered: m.RecoveredBook) -> Any:
-        return original(self, replace(recovered, day=None))
-
-    return recover
-
-
-def hears_no_income(original: Callable[..., Any]) -> Callable[..., Any]:
-    """The venue's own list would make up for a forgotten day: each is proved by itself."""
-    return lambda self, income, now: None
-
-
-def believes_the_first_denial(original: Callable[..., Any]) -> Callable[..., Any]:
-    def found(self: Entries, found: m.OrderFound, now: Any) -> Any:
-        bracket = self._of(found.client_id)
-        if bracket is None or found.found or bracket.phase is not Phase.UNKNOWN:
-            return original(self, found, now)
-        return self._drop(bracket, OrderState.ABSENT, "absent", "denied once", now)
-
-    return found

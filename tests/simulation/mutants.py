@@ -20,7 +20,7 @@ from core.risk.book import Book
 from core.risk.latches import Latches
 from core.risk.machine import RiskMachine
 from core.risk.risk_manager import RiskManager
-from tests.simulation import changes
+from tests.simulation import changes, forgetting
 
 Change = Callable[[Callable[..., Any]], Any]
 
@@ -233,7 +233,7 @@ MUTANTS = (
         "clear the halt by a restart",
         ("I4",),
         {
-            (Latches, "restore"): changes.restores_no_latch,
+            (Latches, "restore"): forgetting.restores_no_latch,
             (Gate, "closed"): changes.never_closed,
         },
     ),
@@ -241,15 +241,15 @@ MUTANTS = (
         "begin the day budget anew by a restart",
         ("I4",),
         {
-            (RiskMachine, "_recover"): changes.begins_the_day_anew,
-            (Latches, "restore"): changes.restores_no_latch,
-            (Book, "_take_income"): changes.hears_no_income,
+            (RiskMachine, "_recover"): forgetting.begins_the_day_anew,
+            (Latches, "restore"): forgetting.restores_no_latch,
+            (Book, "_take_income"): forgetting.hears_no_income,
             (Gate, "closed"): changes.never_closed,
         },
     ),
     Mutant(
         "believe the first denial",
         ("I5",),
-        {(Entries, "found"): changes.believes_the_first_denial},
+        {(Entries, "found"): forgetting.believes_the_first_denial},
     ),
 )
