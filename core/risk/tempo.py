@@ -78,6 +78,14 @@ class Signals:
     interval_ns: int
     _rhythms: dict[str, _Rhythm] = field(default_factory=dict)
 
+    def restore(self, wishes: tuple[tuple[str, int, int, tuple[int, ...]], ...]) -> None:
+        """Start from what was decided before: a restart would be hours without a norm."""
+        for symbol, first_ns, count, latest_ns in wishes:
+            bars = [at_ns // self.interval_ns for at_ns in latest_ns]
+            recent = deque(bar for bar in bars if bar > bars[-1] - RECENT_BARS)
+            first_bar, older = first_ns // self.interval_ns, float(count - len(recent))
+            self._rhythms[symbol] = _Rhythm(first_bar=first_bar, recent=recent, older=older)
+
     def note(self, symbol: str, kline_close_ns: int) -> None:
         """Count a wish."""
         bar = kline_close_ns // self.interval_ns
