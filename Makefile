@@ -30,16 +30,14 @@ test: $(TEST_READY) $(COMPILED)
 
 # The bot on one thread under faults, a run a seed, then killed at every point; a failing run prints
 # the line that reruns it.  Then the real process: KILLS at each point, RANDOM at random times.
-# The bot on one thread under faults, a run a seed, a process a core; a failing one prints the line
-# that reruns it.
 chaos: $(TEST_READY) $(COMPILED)
 	@$(PYTHON) -m tests.simulation.chaos --seeds $(SEEDS) $(ARGS)
 	@$(PYTHON) -m tests.simulation.chaos --kill-points --seeds $(SEEDS) $(ARGS)
 	@exec $(PYTHON) -m tests.chaos --kills $(KILLS) --random $(RANDOM) --jobs $(JOBS) --json chaos.json
 
-# Two minutes of the real process dying at each point once.
+# Three minutes of the real process dying at each point once.
 chaos-short: $(TEST_READY) $(COMPILED)
-	@exec $(PYTHON) -m pytest tests/chaos/short_chaos.py $(ARGS)
+	@exec $(PYTHON) -m pytest tests/chaos/test_short_chaos.py $(ARGS)
 
 lint: $(TEST_READY)
 	$(VENV)/bin/ruff check .

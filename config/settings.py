@@ -128,7 +128,6 @@ class Config(BaseSettings):
     FUNDING: Literal["data", "zero"] = setting(
         "data",
         "Funding rates of a backtest: from data (missing is an error) or zero.",
-        pending=True,
     )
 
     # --- learning ----------------------------------------------------------------------------
@@ -196,6 +195,13 @@ class Config(BaseSettings):
     )
     TAKER_FEE: Real = setting(
         0.0005, "Fee reckoned with per fill, of notional.", ge=0, lt=0.1, per_symbol=True
+    )
+    SLIPPAGE_BPS: Real = setting(
+        1.0,
+        "What a backtest's fills are worse than the price, in ten-thousandths of it.",
+        ge=0,
+        le=1_000,
+        per_symbol=True,
     )
     LIQ_DISTANCE_MIN: Real = setting(
         2.0,

@@ -1,6 +1,7 @@
 """How often: entries per symbol and day, the same order again, and signals against their norm."""
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -8,9 +9,9 @@ from core.clock import NS_PER_DAY, NS_PER_S, Moment, day_of
 from core.messages import Side
 
 _HOUR_NS = 3_600 * NS_PER_S
-_RECENT_BARS = 60  # the window a signal rate is measured in
-_NORM_BARS_MIN = 240  # what a norm must rest on
-_NORM_NS = 30 * NS_PER_DAY
+RECENT_BARS = 60  # the window a signal rate is measured in
+NORM_BARS_MIN = 240  # what a norm must rest on
+NORM_NS = 30 * NS_PER_DAY
 
 
 @dataclass(slots=True)
@@ -77,28 +78,40 @@ class Signals:
     interval_ns: int
     _rhythms: dict[str, _Rhythm] = field(default_factory=dict)
 
+    def restore(self, wishes: tuple[tuple[str, int, int, tuple[int, ...]], ...]) -> None:
+        """Start from what was decided before: a restart would be hours without a norm."""
+        for symbol, first_ns, count, latest_ns in wishes:
+            bars = [at_ns // self.interval_ns for at_ns in latest_ns]
+            recent = deque(bar for bar in bars if bar > bars[-1] - RECENT_BARS)
+            first_bar, older = first_ns // self.interval_ns, float(count - len(recent))
+            self._rhythms[symbol] = _Rhythm(first_bar=first_bar, recent=recent, older=older)
+
     def note(self, symbol: str, kline_close_ns: int) -> None:
         """Count a wish."""
         bar = kline_close_ns // self.interval_ns
         rhythm = self._rhythms.setdefault(symbol, _Rhythm(first_bar=bar))
         rhythm.recent.append(bar)
-        while rhythm.recent and rhythm.recent[0] <= bar - _RECENT_BARS:
+        while rhythm.recent and rhythm.recent[0] <= bar - RECENT_BARS:
             rhythm.recent.popleft()
             rhythm.older += 1
-        span, most = bar - rhythm.first_bar, _NORM_NS // self.interval_ns
+        span, most = bar - rhythm.first_bar, NORM_NS // self.interval_ns
         if span > most:  # the far past fades: half of it, and half of its time
             rhythm.older /= 2
             rhythm.first_bar += span // 2
+
+    def resume(self, symbol: str, *, first_bar: int, recent: Iterable[int], older: float) -> None:
+        """Go on from a rhythm that was followed elsewhere, by the rules of `note`."""
+        self._rhythms[symbol] = _Rhythm(first_bar=first_bar, recent=deque(recent), older=older)
 
     def ratio(self, symbol: str) -> float | None:
         """Return wishes of the last 60 bars over the norm, at least one; None without a norm."""
         rhythm = self._rhythms.get(symbol)
         if rhythm is None or not rhythm.recent:
             return None
-        bars = rhythm.recent[-1] - _RECENT_BARS - rhythm.first_bar
-        if bars < _NORM_BARS_MIN:
+        bars = rhythm.recent[-1] - RECENT_BARS - rhythm.first_bar
+        if bars < NORM_BARS_MIN:
             return None
-        norm = max(1.0, rhythm.older / bars * _RECENT_BARS)
+        norm = max(1.0, rhythm.older / bars * RECENT_BARS)
         return len(rhythm.recent) / norm
 
     def forget(self, symbol: str) -> None:
