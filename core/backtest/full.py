@@ -15,8 +15,13 @@ from decimal import Decimal
 from typing import Any
 
 from core import messages as m
+from core.backtest.books import Books
 from core.backtest.full_exchange import BarExchange
-from core.backtest.full_gateway import FullGateway
+from core.backtest.full_gateway import Command, FullGateway
+from core.backtest.full_market import BarPrices
+from core.backtest.full_result import END_ID, Reader
+from core.backtest.result import BacktestResult
+from core.backtest.run import BacktestSettings, Costs, halt_of
 from core.backtest.tape import CLOSE, HIGH, LOW, Tape
 from core.clock import NS_PER_DAY, NS_PER_MS, NS_PER_S, Moment
 from core.execution.machine import ExecutionMachine
@@ -40,6 +45,54 @@ _EMPTY_BOOK = m.RecoveredBook(
     state=None,
     peak_equity=Decimal(0),
 )
+
+
+def run_full(
+    tape: Tape,
+    settings: BacktestSettings,
+    *,
+    symbols: Mapping[str, SymbolMachine],
+    risk: RiskMachine,
+    execution: ExecutionMachine,
+    start: int,
+    warmup: int,
+    filled_bars: Mapping[str, int] | None = None,
+    predicted_by: Mapping[str, Mapping[str, int]] | None = None,
+    done: Callable[[int], None] = lambda _: None,
+) -> BacktestResult:
+    """Trade bars `start` to the end of a tape with the machines given, built for its instruments.
+
+    `warmup`: bars that the symbols get as history before they hear one by one; the rest as in
+    `core.backtest.run.run_backtest`, whose trades these are (docs/backtest.md).
+    """
+    wallet = Decimal(str(settings.VENUE_BALANCE))
+    costs = {symbol: Costs.of(settings.for_symbol(symbol)) for symbol in tape.symbols}
+    prices = BarPrices(tape, first=start, fees={s: one.fee for s, one in costs.items()})
+    exchange = BarExchange(prices, balance=wallet, costs=costs)
+    run = FullRun(
+        tape,
+        exchange,
+        symbols=symbols,
+        risk=risk,
+        execution=execution,
+        start=start,
+        warmup=warmup,
+    )
+    run.play(done)
+    trades = Reader(tape, exchange, run.intents).trades()
+    return BacktestResult(
+        symbols=tape.symbols,
+        interval_ms=tape.interval_ms,
+        start_equity=wallet,
+        trades=trades,
+        open_ms=tape.open_ms[start:],
+        equity=Books(trades=list(trades)).equity(tape, start, wallet),
+        signals=run.signals,
+        refusals=dict(sorted(run.refusals.items())),
+        halts=tuple(halt_of(one) for one in run.halts),
+        filled_bars=dict(filled_bars or {}),
+        predicted_by=dict(predicted_by or {}),
+    )
 
 
 class FullRun:
@@ -79,7 +132,7 @@ class FullRun:
             Room.RISK: risk.handle,
             Room.EXECUTION: execution.handle,
             Room.PERSISTENCE: self._journal,
-            Room.GATEWAY: self._ask_exchange,
+            Room.GATEWAY: lambda command, _now: self._ask_exchange(command),
             Room.SUPERVISOR: lambda _message, _now: (),
         }
 
@@ -94,6 +147,21 @@ class FullRun:
             done(bar)
         for symbol in self._tape.symbols:  # the last close is counted, and decides nothing
             self._count(self._hear(symbol, last))
+        self._leave()
+
+    def _leave(self) -> None:
+        """Close at the last close what the tape leaves open."""
+        self._exchange.advance(tape_ms(self._close_ns(len(self._tape) - 1)))
+        for position in self._exchange.account.held():
+            order = m.PlaceOrder(
+                client_id=f"{END_ID}-{position.symbol}",
+                symbol=position.symbol,
+                purpose=m.Purpose.EXIT,
+                side=m.Side.SELL if position.amount > 0 else m.Side.BUY,
+                quantity=abs(position.amount),
+                reduce_only=True,
+            )
+            self._gateway.handle(order)
 
     # ------------------------------------------------------------------ rounds
     def _warm_up(self) -> None:
@@ -107,6 +175,10 @@ class FullRun:
             )
             machine.handle(history, now)
             self._risk.handle(history, now)
+            for bar in range(self._start):
+                at_ns = self._close_ns(bar) - _BEFORE_CLOSE_NS
+                for price in self._marks(symbol, bar):
+                    self._risk.handle(self._mark(symbol, price, at_ns), _at(at_ns))
             for candle in self._candles(symbol, self._warmup, self._start):
                 closed = m.ClosedKline(
                     symbol=symbol, candle=candle, event_ns=candle.open_time_ns + self._interval_ns
@@ -194,7 +266,7 @@ class FullRun:
         for event in self._gateway.heard():
             self._after(self._feed.handle(event, _NEVER), _at(event.event_ns))
 
-    def _ask_exchange(self, command: Any, now: Moment) -> Iterable[object]:
+    def _ask_exchange(self, command: Command) -> Iterable[object]:
         """Hand a command to the exchange; its answer comes before its events."""
         for answer in self._gateway.handle(command):
             self._queue += [(room, answer) for room in GATEWAY_ROUTES[type(answer)]]

@@ -7,10 +7,10 @@ liquidation price, and then its whole margin is lost; funding falls where the ta
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 
 from core.backtest.full_market import OPENED_MS, BarPrices, BarQuotes
+from core.backtest.run import Costs
 from core.backtest.tape import HIGH, LOW, OPEN
 from core.risk.liquidation import liquidation_distance
 from core.venue.simulated.account_view import account_event
@@ -19,42 +19,22 @@ from core.venue.simulated.positions import Position, cash
 from core.words import Side
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What one symbol's fills cost beyond their price, and how much is borrowed for them."""
-
-    slippage: Decimal  # part of the price
-    fee: Decimal  # part of the notional
-    leverage: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Reach:
-    """Prices at which something happens to a symbol's orders or position."""
-
-    low: float
-    high: float
-
-
 class BarExchange(Exchange):
     """One account on the bars of a tape; positions are isolated."""
 
-    def __init__(
-        self, prices: BarPrices, *, balance: Decimal, terms: Mapping[str, Terms]
-    ) -> None:
+    def __init__(self, prices: BarPrices, *, balance: Decimal, costs: Mapping[str, Costs]) -> None:
         start_ms = prices.first_open_ms
-        quotes = BarQuotes(prices, start_ms, {s: one.slippage for s, one in terms.items()})
+        quotes = BarQuotes(prices, start_ms, {s: one.slippage for s, one in costs.items()})
         super().__init__(prices, balance=balance, start_ms=start_ms, quotes=quotes)
         quotes.waiting = self.ledger.open_algos
         self._prices = prices
-        self._terms = terms
-        for symbol, one in terms.items():
+        self._costs = costs
+        for symbol, one in costs.items():
             settings = self.account.settings[symbol]
-            settings.isolated, settings.leverage = True, one.leverage
+            settings.isolated, settings.leverage = True, int(one.leverage)
         bars = prices.tape.bars
         self._lows = {s: memoryview(bars[s][LOW]) for s in prices.symbols}
         self._highs = {s: memoryview(bars[s][HIGH]) for s in prices.symbols}
-        self._reaches: dict[tuple[str, int, Decimal], _Reach] = {}
 
     def _turn(self, end_ms: int) -> bool:
         if not self._close():
@@ -72,9 +52,7 @@ class BarExchange(Exchange):
         symbol = position.symbol
         paid = cash(-self.account.notional(position) * rate)
         self.account.book(symbol, "FUNDING_FEE", paid)
-        event = account_event(
-            self.account, self.quotes, "FUNDING_FEE", funding=symbol, paid=paid
-        )
+        event = account_event(self.account, self.quotes, "FUNDING_FEE", funding=symbol, paid=paid)
         self.outbox.user(event)
 
     def _play(self, upto_ms: int) -> None:
@@ -101,8 +79,8 @@ class BarExchange(Exchange):
         """Tell whether this bar opens beyond a position's liquidation price."""
         symbol, amount = position.symbol, position.amount
         side = Side.BUY if amount > 0 else Side.SELL
-        rules, leverage = self._prices.tape.instruments[symbol], self._terms[symbol].leverage
-        away = liquidation_distance(rules, side, abs(amount), position.entry, Decimal(leverage))
+        rules, leverage = self._prices.tape.instruments[symbol], self._costs[symbol].leverage
+        away = liquidation_distance(rules, side, abs(amount), position.entry, leverage)
         opened = self._prices.price(symbol, OPEN, self._prices.bar_of(self.quotes.minute_index))
         return side.sign * (opened - (position.entry - side.sign * away)) <= 0
 
@@ -116,7 +94,7 @@ class BarExchange(Exchange):
 
     def _take_over(self, position: Position) -> None:
         """Close a position at the price at which its whole margin is lost."""
-        leverage = self._terms[position.symbol].leverage
+        leverage = self._costs[position.symbol].leverage
         sign = 1 if position.amount > 0 else -1
         price = position.entry - sign * position.entry / leverage
         order = self.orders.enter_takeover(position, "autoclose-", price)

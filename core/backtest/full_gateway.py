@@ -11,10 +11,10 @@ from typing import Any
 from core import messages as m
 from core.clock import NS_PER_MS
 from core.execution.classify import classify
-from core.feed.frames import UserMessage, parse_user
+from core.feed.frames import parse_user
 from core.messages import Purpose, Side
+from core.venue.simulated import events
 from core.venue.simulated.errors import Rejection
-from core.venue.simulated.events import UserEvent
 from core.venue.simulated.exchange import Exchange
 from core.venue.simulated.ledger import AlgoOrder, Trade
 from core.venue.simulated.params import Params
@@ -23,6 +23,7 @@ from core.venue.simulated.rest_trade import cancel_algo, place_algo, place_order
 
 _ALGO_TYPES = {Purpose.STOP: "STOP_MARKET", Purpose.TARGET: "TAKE_PROFIT_MARKET"}
 Command = m.PlaceOrder | m.PlaceAlgoOrder | m.CancelAlgoOrder | m.FetchSnapshot
+UserEvent = m.OrderUpdate | m.AlgoUpdate | m.AccountUpdate
 
 
 class FullGateway:
@@ -46,10 +47,15 @@ class FullGateway:
             case _:
                 raise TypeError(f"a backtest has no answer to {type(command).__name__}")
 
-    def heard(self) -> list[UserMessage]:
+    def heard(self) -> list[UserEvent]:
         """Return what the user stream tells since it was last asked, oldest first."""
-        told = (e.payload for e in self._exchange.take_events() if isinstance(e, UserEvent))
-        return [message for payload in told if (message := parse_user(payload)) is not None]
+        found: list[UserEvent] = []
+        for event in self._exchange.take_events():
+            message = parse_user(event.payload) if isinstance(event, events.UserEvent) else None
+            if message is not None:
+                assert not isinstance(message, m.FrameRejected), message
+                found.append(message)
+        return found
 
     def _placed(self, order: m.PlaceOrder) -> m.OrderAnswered | m.OrderFailed:
         fields = {
@@ -181,8 +187,6 @@ class FullGateway:
             earned_today=earned_today,
             transfers_today=earned_today,
         )
-
-
 
 
 def _order(algo: AlgoOrder) -> m.VenueOrder:
