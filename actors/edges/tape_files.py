@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -38,8 +39,8 @@ def tape_of(
     funding: Path,
     *,
     report: HistoryReport,
-    since: pd.Timestamp | None = None,
-    until: pd.Timestamp | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> Recording:
     """Put the common window of some histories on one grid; `funding` is the folder of the rates.
 
@@ -67,7 +68,9 @@ def tape_of(
         instruments={symbol: rules_of(symbol, config) for symbol in frames},
         funding={}
         if config.FUNDING == "zero"
-        else _settlements(funding, tuple(frames), grid, step_ms, since, report),
+        else _settlements(
+            funding, tuple(frames), grid, step_ms=step_ms, since=since, report=report
+        ),
     )
     return Recording(tape=tape, filled_bars=filled)
 
@@ -118,11 +121,14 @@ def _settlements(
     folder: Path,
     symbols: Sequence[str],
     grid: np.ndarray,
+    *,
     step_ms: int,
-    since: pd.Timestamp | None,
+    since: datetime | None,
     report: HistoryReport,
 ) -> dict[str, tuple[Funding, ...]]:
-    start = pd.Timestamp(int(grid[0]), unit="ms", tz="UTC") if since is None else since
+    start = (
+        pd.Timestamp(int(grid[0]), unit="ms", tz="UTC") if since is None else pd.Timestamp(since)
+    )
     end = pd.Timestamp(int(grid[-1]), unit="ms", tz="UTC")
     rates = read_funding(folder, symbols, start, end, report=report)
     found = {}
@@ -137,7 +143,7 @@ def _settlements(
     return found
 
 
-def _ms(stamp: pd.Timestamp) -> int:
+def _ms(stamp: datetime) -> int:
     return int(stamp.timestamp() * 1000)
 
 
