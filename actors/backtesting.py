@@ -4,7 +4,7 @@ The recording and a model's honest predictions are prepared once (`Study`); a sw
 study about many settings.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,6 +17,7 @@ from config import Config
 from core.backtest.decisions import RowStrategy, Told, decide, frame_of
 from core.backtest.result import BacktestResult
 from core.backtest.run import run_backtest
+from core.backtest.tape import Tape
 from core.errors import DataError
 from core.symbol.strategy import DecidedRows, Strategy
 from models.honest_predictions import honest_predictions
@@ -86,15 +87,7 @@ def backtest(
     for symbol, strategy in strategies.items():
         rows[symbol] = _decide(study, config, symbol, strategy, len(tape))
         decided(symbol)
-    start = max(max(strategy.warmup, 1) for strategy in strategies.values()) - 1
-    if since is not None:
-        wanted = int(since.timestamp() * 1000)
-        start = max(start, int(tape.open_ms.searchsorted(wanted)) - 1)
-    if start >= len(tape) - 1:
-        raise DataError(
-            f"backtest: {len(tape)} bars leave nothing after {start + 1} to warm up on."
-            " Fix: give more candles, or an earlier --from"
-        )
+    start = first_decision(tape, strategies.values(), since)
     return run_backtest(
         tape,
         config,
@@ -105,6 +98,23 @@ def backtest(
         predicted_by=study.predicted_by,
         done=done,
     )
+
+
+def first_decision(tape: Tape, strategies: Iterable[Strategy], since: datetime | None) -> int:
+    """Return the bar whose close brings the first decisions.
+
+    Raises DataError if the warm-up leaves nothing.
+    """
+    start = max(max(strategy.warmup, 1) for strategy in strategies) - 1
+    if since is not None:
+        wanted = int(since.timestamp() * 1000)
+        start = max(start, int(tape.open_ms.searchsorted(wanted)) - 1)
+    if start >= len(tape) - 1:
+        raise DataError(
+            f"backtest: {len(tape)} bars leave nothing after {start + 1} to warm up on."
+            " Fix: give more candles, or an earlier --from"
+        )
+    return start
 
 
 def _decide(
