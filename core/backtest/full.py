@@ -142,6 +142,7 @@ class FullRun:
         last = len(self._tape) - 1
         for bar in range(self._start, len(self._tape)):
             self._look(bar)
+            self._begin_day(bar)
             if bar < last:
                 self._close(bar)
             done(bar)
@@ -210,12 +211,16 @@ class FullRun:
         if brackets or self._close_ns(bar) % _HOUR_NS == 0:
             self._after(self._execution.handle(m.Tick(), now), now)
 
+    def _begin_day(self, bar: int) -> None:
+        """Have risk look once more where a day begins: before anything of the new one happens."""
+        now = _at(self._close_ns(bar))
+        if now.venue_ns % NS_PER_DAY == 0 or bar == self._start:
+            self._after(self._risk.handle(m.Tick(), now), now)
+
     def _close(self, bar: int) -> None:
         """Close a bar, and let everybody do what follows at the next one's open."""
         close_ns = self._close_ns(bar)
         now = _at(close_ns)
-        if close_ns % NS_PER_DAY == 0 or bar == self._start:
-            self._after(self._risk.handle(m.Tick(), now), now)
         self._exchange.advance(tape_ms(close_ns))
         self._listen()
         wishes: list[object] = []
