@@ -11,6 +11,7 @@ exchange itself, the database's by a nod.  A round at a bar's close, all of it a
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -29,11 +30,11 @@ from core.feed.machine import FeedMachine
 from core.risk.machine import RiskMachine
 from core.routes import GATEWAY_ROUTES, ROUTES, Room
 from core.symbol.machine import SymbolMachine
+from core.venue.simulated.exchange import Exchange
 
 _GENERATION = 1
 _EPOCH = 1
 _HOUR_NS = 3_600 * NS_PER_S
-_BEFORE_CLOSE_NS = NS_PER_MS
 _WISHES = (m.Proposal, m.ExitProposal)
 _EMPTY_BOOK = m.RecoveredBook(
     epoch=_EPOCH,
@@ -95,21 +96,35 @@ def run_full(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How the machines hear of the market; other values than these are for the venue's replays."""
+
+    look_ns: int = NS_PER_MS  # so long before a close everybody looks at its marks
+    marks_at_close: bool = True  # heard once more by whoever is asked at the close
+    working_type: str = "CONTRACT_PRICE"  # the price that stops and targets look at
+
+
 class FullRun:
-    """Plays one tape from bar `start` on; the bars before warm the symbols up."""
+    """Plays one tape from bar `start` on; the bars before warm the symbols up.
+
+    The exchange plays the tape's bars, whatever its paths and its book are.
+    """
 
     def __init__(
         self,
         tape: Tape,
-        exchange: BarExchange,
+        exchange: Exchange,
         *,
         symbols: Mapping[str, SymbolMachine],
         risk: RiskMachine,
         execution: ExecutionMachine,
         start: int,
         warmup: int,
+        pace: Pace | None = None,
     ) -> None:
         """`warmup`: bars that the symbols are given as history before they hear one by one."""
+        self._pace = pace or Pace()
         self.intents: dict[str, m.Intent] = {}  # the order journal, by client id
         self.halts: list[m.StateChanged] = []
         self.refusals: dict[str, int] = {}
@@ -122,10 +137,10 @@ class FullRun:
         self._start = start
         self._warmup = warmup
         self._feed = FeedMachine(tape.symbols)
-        self._gateway = FullGateway(exchange, "CONTRACT_PRICE")
+        self._gateway = FullGateway(exchange, self._pace.working_type)
         self._queue: deque[tuple[Room, Any]] = deque()
         self._interval_ns = tape.interval_ms * NS_PER_MS
-        self._closes_before: dict[str, float] = {}
+        self._marks_before: dict[str, Decimal] = {}
         self._rooms: dict[Room, Callable[[Any, Moment], Iterable[object]]] = {
             Room.FEED: self._feed.handle,
             Room.SYMBOL: lambda message, now: symbols[message.symbol].handle(message, now),
@@ -177,17 +192,18 @@ class FullRun:
             machine.handle(history, now)
             self._risk.handle(history, now)
             for bar in range(self._start):
-                at_ns = self._close_ns(bar) - _BEFORE_CLOSE_NS
-                for price in self._marks(symbol, bar):
-                    self._risk.handle(self._mark(symbol, price, at_ns), _at(at_ns))
+                at_ns = self._close_ns(bar) - self._pace.look_ns
+                close = self._price(symbol, CLOSE, bar)
+                self._tell_mark(symbol, bar, close, _at(at_ns))
             for candle in self._candles(symbol, self._warmup, self._start):
                 closed = m.ClosedKline(
                     symbol=symbol, candle=candle, event_ns=candle.open_time_ns + self._interval_ns
                 )
                 machine.handle(closed, _at(closed.event_ns))
                 self._risk.handle(closed, _at(closed.event_ns))
-        self._exchange.advance(tape_ms(self._close_ns(self._start) - _BEFORE_CLOSE_NS))
-        now = _at(self._close_ns(self._start) - _BEFORE_CLOSE_NS)
+        before_ns = self._close_ns(self._start) - self._pace.look_ns
+        self._exchange.advance(tape_ms(before_ns))
+        now = _at(before_ns)
         self._post(_EMPTY_BOOK)
         for symbol in tape.symbols:
             name = f"{Room.SYMBOL.value}/{symbol}"
@@ -196,15 +212,13 @@ class FullRun:
 
     def _look(self, bar: int) -> None:
         """Bring a bar to its end and have risk and execution look at where it closes."""
-        before_ns = self._close_ns(bar) - _BEFORE_CLOSE_NS
+        before_ns = self._close_ns(bar) - self._pace.look_ns
         now = _at(before_ns)
         self._exchange.advance(tape_ms(before_ns))
         self._listen()
         risk, brackets = self._risk, self._execution.brackets
         for symbol in self._tape.symbols:
-            for price in self._marks(symbol, bar):
-                mark = self._mark(symbol, price, before_ns)
-                risk.handle(mark, now)
+            mark = self._tell_mark(symbol, bar, self._exchange.quotes.mark(symbol), now)
             if symbol in brackets:
                 self._after(self._execution.handle(mark, now), now)
         self._after(risk.handle(m.Tick(), now), now)
@@ -229,9 +243,10 @@ class FullRun:
         if not wishes:
             return
         self._risk.handle(self._gateway.account(), now)
-        for symbol in self._tape.symbols:
-            close = float(self._tape.bars[symbol][CLOSE, bar])
-            self._risk.handle(self._mark(symbol, close, close_ns), now)
+        if self._pace.marks_at_close:
+            for symbol in self._tape.symbols:
+                price = self._exchange.quotes.mark(symbol)
+                self._risk.handle(_mark(symbol, price, close_ns), now)
         self._after(wishes, now)
 
     def _hear(self, symbol: str, bar: int) -> Iterable[object]:
@@ -311,19 +326,26 @@ class FullRun:
                 taker_buy_volume=taker,
             )
 
-    def _marks(self, symbol: str, bar: int) -> tuple[float, ...]:
-        """Return a bar's marks: its close, after another price if only so it is seen to move."""
+    def _tell_mark(self, symbol: str, bar: int, price: Decimal, now: Moment) -> m.MarkPrice:
+        """Tell risk a bar's mark, after another price where only that shows that it moved."""
         table = self._tape.bars[symbol]
-        high, low, close = float(table[HIGH, bar]), float(table[LOW, bar]), float(table[CLOSE, bar])
-        before = self._closes_before.get(symbol)
-        self._closes_before[symbol] = close
-        if close != before or high == low:
-            return (close,)
-        return (low if low != close else high, close)
+        mark = _mark(symbol, price, now.venue_ns)
+        before = self._marks_before.get(symbol)
+        self._marks_before[symbol] = price
+        if price == before and table[HIGH, bar] > table[LOW, bar]:
+            low = self._price(symbol, LOW, bar)
+            other = low if low != price else self._price(symbol, HIGH, bar)
+            self._risk.handle(_mark(symbol, other, now.venue_ns), now)
+        self._risk.handle(mark, now)
+        return mark
 
-    def _mark(self, symbol: str, price: float, at_ns: int) -> m.MarkPrice:
-        exact = self._tape.instruments[symbol].price_from_float(price)
-        return m.MarkPrice(symbol=symbol, price=exact, event_ns=at_ns, last_price=exact)
+    def _price(self, symbol: str, row: int, bar: int) -> Decimal:
+        value = float(self._tape.bars[symbol][row, bar])
+        return self._tape.instruments[symbol].price_from_float(value)
+
+
+def _mark(symbol: str, price: Decimal, at_ns: int) -> m.MarkPrice:
+    return m.MarkPrice(symbol=symbol, price=price, event_ns=at_ns, last_price=price)
 
 
 def _at(ns: int) -> Moment:

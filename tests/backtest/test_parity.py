@@ -37,8 +37,10 @@ def reasons(trades: Iterable[Trade]) -> set[ExitReason]:
 
 
 def test_a_made_market_is_traded_alike_with_every_way_out_but_liquidation():
-    config = settings(DAILY_MAX_LOSS_PCT=0.02)
-    runs = [both(made(seed, 900, config), config) for seed in (1, 4, 5)]
+    timid, bold = settings(DAILY_MAX_LOSS_PCT=0.02), settings(DAILY_MAX_LOSS_PCT=0.5)
+    runs = [
+        both(made(seed, 500 + seed, config), config) for seed in (1, 2) for config in (timid, bold)
+    ]
     for screen, full in runs:
         assert_same(screen, full)
     trades = [trade for _, full in runs for trade in full.trades]
@@ -131,5 +133,5 @@ def test_real_minutes_of_five_symbols_are_traded_alike(real, tmp_path):
     screen = backtest(study, config, since=options.since)
     full = full_backtest(study, config, since=options.since)
     assert_same(screen, full)
-    assert len(full.trades) > 50
+    assert len(full.trades) > 30
     assert {trade.symbol for trade in full.trades} == set(config.SYMBOLS)
