@@ -18,7 +18,7 @@ from core.backtest.result import BacktestResult, ExitReason, Halt
 from core.backtest.rhythm import Rhythm
 from core.backtest.screen import ASK, BOUNDARY, EXIT, LOW_EQUITY, Screen, Watch
 from core.backtest.tape import CLOSE, HIGH, LOW, OPEN, Tape
-from core.clock import NS_PER_DAY, NS_PER_MS, NS_PER_S
+from core.clock import NS_PER_DAY, NS_PER_MS
 from core.messages import Side, TradingState
 from core.risk.latches import DAY_LOSS, DAY_LOSS_SOFT, DRAWDOWN, causes
 from core.risk.liquidation import liquidation_distance
@@ -27,7 +27,6 @@ from core.risk.policy import RiskPolicy
 from core.risk.risk_manager import RiskManager
 from core.symbol.strategy import CLOSE_ROW, DecidedRows
 
-_HOUR_NS = 3_600 * NS_PER_S
 _NEARLY = 1e-9  # of equity: what floats may be off; risk decides exactly
 _BPS = Decimal(10_000)
 
@@ -130,7 +129,6 @@ class _Run:
             strategy_name=strategy_name,
         )
         self._books = Books()
-        self._approved: dict[int, list[int]] = {}  # place -> venue ns of its approvals
         self._settlements = _settlements(tape)
         self._boundaries = _boundaries(tape, self._settlements)
 
@@ -238,7 +236,7 @@ class _Run:
     def _review(self, bar: int, place: int, side: Side) -> m.Approval | None:
         rows = self._decided[place]
         confidence = float(rows.confidences[bar])
-        approval = self._desk.ask(
+        return self._desk.ask(
             bar,
             place,
             side,
@@ -246,20 +244,6 @@ class _Run:
             None if np.isnan(confidence) else confidence,
             _price(self._tape, place, CLOSE, bar),
         )
-        if approval is not None:
-            self._note_entry(place, bar)
-        return approval
-
-    def _note_entry(self, place: int, bar: int) -> None:
-        """Remember an approval: while a symbol has had too many in an hour, risk latches it."""
-        now_ns = self._desk.close_ns(bar)
-        times = [at for at in self._approved.get(place, []) if at > now_ns - _HOUR_NS] + [now_ns]
-        self._approved[place] = times
-        limit = self._policies[place].MAX_ENTRIES_SYMBOL_1H
-        if len(times) >= limit:
-            free_ns = times[len(times) - limit] + _HOUR_NS
-            interval_ns = self._tape.interval_ms * NS_PER_MS
-            self._watch.ask_until[place] = bar + -(-(free_ns - now_ns) // interval_ns)
 
     # ------------------------------------------------------------------ fills
     def _enter(self, bar: int, place: int, approval: m.Approval) -> None:

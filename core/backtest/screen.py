@@ -29,7 +29,6 @@ class Watch:
     target: FloatArray
     liquidation: FloatArray
     may_ask: NDArray[np.bool_]  # a signal of a flat symbol is worth asking about
-    ask_until: NDArray[np.int64]  # before this bar it is asked about in any case
     wallet: float = 0.0
     low_equity: float = -np.inf  # at a close
     peak: float = 0.0  # of equity so far
@@ -46,7 +45,6 @@ class Watch:
             zeros.copy(),
             zeros.copy(),
             np.zeros(symbols, dtype=np.bool_),
-            np.zeros(symbols, dtype=np.int64),
         )
 
 
@@ -88,7 +86,6 @@ class Screen:
             watch.target,
             watch.liquidation,
             watch.may_ask,
-            watch.ask_until,
             watch.wallet,
             watch.low_equity,
             watch.peak,
@@ -107,9 +104,7 @@ class Screen:
             side,
             float(watch.held[place]),
             bool(watch.may_ask[place]),
-            int(watch.ask_until[place]),
             always,
-            bar,
         )
         return side if asked else 0
 
@@ -129,14 +124,12 @@ def _hit(  # noqa: PLR0917 -- compiled code takes plain arrays
 
 
 @njit(cache=True)
-def _asks(  # noqa: PLR0917
-    side: int, held: float, may_ask: bool, ask_until: int, always: bool, bar: int
-) -> bool:
+def _asks(side: int, held: float, may_ask: bool, always: bool) -> bool:
     if side == 0:
         return False
     if side == CLOSE_ROW:
         return held != 0.0
-    return (held == 0.0 and may_ask) or bar < ask_until or always
+    return (held == 0.0 and may_ask) or always
 
 
 @njit(cache=True)
@@ -152,7 +145,6 @@ def _find(  # noqa: PLR0917
     target: FloatArray,
     liquidation: FloatArray,
     may_ask: NDArray[np.bool_],
-    ask_until: NDArray[np.int64],
     wallet: float,
     low_equity: float,
     peak_before: float,
@@ -181,6 +173,6 @@ def _find(  # noqa: PLR0917
             if bar == boundary:
                 return BOUNDARY, bar, peak, peak_bar
         for s in range(symbols):
-            if _asks(sides[s, bar], held[s], may_ask[s], ask_until[s], always[s, bar], bar):
+            if _asks(sides[s, bar], held[s], may_ask[s], always[s, bar]):
                 return ASK, bar, peak, peak_bar
     return NOTHING, boundary + 1, peak, peak_bar
