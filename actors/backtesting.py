@@ -14,7 +14,7 @@ from actors.assembly import Assembly, Machines
 from actors.edges.strategy_loader import load_strategy_class
 from actors.edges.tape_files import Recording
 from config import Config
-from core.backtest.decisions import RowStrategy, Told, decide, frame_of
+from core.backtest.decisions import Told, decide, decides_rows, frame_of
 from core.backtest.result import BacktestResult
 from core.backtest.run import run_backtest
 from core.errors import DataError
@@ -81,6 +81,8 @@ def backtest(
     assembly = Assembly(
         config, load_strategy_class(config.STRATEGY), dict(study.predictors), Machines()
     )
+    if config.STRATEGY:
+        assembly.check_strategy()
     strategies = {symbol: assembly.strategy(symbol) for symbol in tape.symbols}
     rows: dict[str, DecidedRows] = {}
     for symbol, strategy in strategies.items():
@@ -111,7 +113,7 @@ def _decide(
     study: Study, config: Config, symbol: str, strategy: Strategy, bars: int
 ) -> DecidedRows:
     told = study.told.get(symbol)
-    if told is not None and not isinstance(strategy, RowStrategy):
+    if told is not None and not decides_rows(strategy):
         raise DataError(
             f"backtest: STRATEGY {config.STRATEGY} asks {symbol}'s model itself, which may have"
             " seen these bars. Fix: remove the model, or give the strategy decide_rows(df, told)"
