@@ -128,7 +128,6 @@ class Config(BaseSettings):
     FUNDING: Literal["data", "zero"] = setting(
         "data",
         "Funding rates of a backtest: from data (missing is an error) or zero.",
-        pending=True,
     )
 
     # --- learning ----------------------------------------------------------------------------
@@ -196,6 +195,13 @@ class Config(BaseSettings):
     )
     TAKER_FEE: Real = setting(
         0.0005, "Fee reckoned with per fill, of notional.", ge=0, lt=0.1, per_symbol=True
+    )
+    SLIPPAGE_BPS: Real = setting(
+        1.0,
+        "What a backtest's fills are worse than the price, in ten-thousandths of it.",
+        ge=0,
+        le=1_000,
+        per_symbol=True,
     )
     LIQ_DISTANCE_MIN: Real = setting(
         2.0,
@@ -430,12 +436,18 @@ class Config(BaseSettings):
             raise refusal(
                 f"{here}, but {name.upper()} applies to all symbols alike", "set it outside"
             )
-        kind = TypeAdapter[Any](_annotated(field.annotation, tuple(field.metadata)))
         try:
-            return kind.validate_python(value)
+            return cls.checked(name.upper(), value)
         except ValidationError as error:
             phrase, fix = sentence(error.errors()[0])
             raise refusal(f"{here}, which {phrase}", fix) from None
+
+    @classmethod
+    def checked(cls, name: str, value: Any) -> Any:
+        """Return a value as its setting reads it; raises pydantic's ValidationError, KeyError."""
+        field = cls.model_fields[name]
+        kind = TypeAdapter[Any](_annotated(field.annotation, tuple(field.metadata)))
+        return kind.validate_python(value)
 
     def for_symbol(self, symbol: str) -> Self:
         """Return the settings as they hold for one symbol: SYMBOL_CONFIGS over the rest."""

@@ -4,6 +4,7 @@ The rules stand in `core/risk/gate.py`, in the order they are asked; what is lat
 in `latches.py` and `commands.py`; the money in `book.py`, `day.py` and `sizing.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -146,6 +147,19 @@ class RiskMachine:
     def day_limit(self) -> Decimal:
         """Return the loss that ends the day, quote units; 0 while the day is unknown."""
         return self._breaker.day_limit(self.book)
+
+    def leverage_of(self, symbol: str) -> Decimal:
+        """Return the leverage of a symbol's positions."""
+        return self._account.leverage[symbol]
+
+    # ------------------------------------------------------------------ history in one go
+    def take_closes(self, symbol: str, first_bar: int, closes: Sequence[float]) -> None:
+        """Take in closes of consecutive bars, numbered since 1970, as `ClosedKline` one by one."""
+        self._account.returns.take_run(symbol, first_bar, closes)
+
+    def take_rhythm(self, symbol: str, first: int, recent: Sequence[int], older: float) -> None:
+        """Go on from a rhythm of wishes that was followed elsewhere (`core/risk/tempo.py`)."""
+        self._account.signals.resume(symbol, first_bar=first, recent=recent, older=older)
 
     # ------------------------------------------------------------------ messages
     def handle(self, message: RiskInput, now: Moment) -> tuple[RiskOutput, ...]:

@@ -142,12 +142,12 @@ class SymbolMachine:
         if signal is None:
             return (computed,)
         price = self._instrument.price_from_float(candle.close)
-        proposal_id = self._proposal_id(close_ns, signal)
+        name = proposal_id(self.symbol, self._strategy_name, close_ns, signal)
         if signal == "CLOSE":
             return (
                 computed,
                 m.ExitProposal(
-                    proposal_id=proposal_id,
+                    proposal_id=name,
                     symbol=self.symbol,
                     price=price,
                     kline_close_ns=close_ns,
@@ -158,7 +158,7 @@ class SymbolMachine:
         return (
             computed,
             m.Proposal(
-                proposal_id=proposal_id,
+                proposal_id=name,
                 symbol=self.symbol,
                 side=m.Side(signal),
                 strength=float(strength),
@@ -202,7 +202,8 @@ class SymbolMachine:
             reason="" if signal else assessment.reason,
         )
 
-    def _proposal_id(self, close_ns: int, action: str) -> str:
-        """Hash the content: a successor that decides the same again asks for the same thing."""
-        content = f"{self.symbol}|{self._strategy_name}|{close_ns}|{action}"
-        return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+def proposal_id(symbol: str, strategy_name: str, close_ns: int, action: str) -> str:
+    """Hash the content: whoever decides the same again asks for the same thing."""
+    content = f"{symbol}|{strategy_name}|{close_ns}|{action}"
+    return hashlib.sha256(content.encode()).hexdigest()[:32]
