@@ -62,8 +62,8 @@ def write_model(path: Path, model: Any, manifest: dict[str, Any], key_file: Path
         "versions": versions(),
     }
     document = {"manifest": signed, "hmac": _signature(signed, key)}
-    _replace(path, content)
-    _replace(manifest_path(path), json.dumps(document, indent=1, sort_keys=True).encode())
+    replace_file(path, content)
+    replace_file(manifest_path(path), json.dumps(document, indent=1, sort_keys=True).encode())
 
 
 def read_model(path: Path, key_file: Path) -> tuple[Any, dict[str, Any]]:
@@ -149,7 +149,8 @@ def _key(key_file: Path) -> bytes:
     return key_file.read_bytes()
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file in one step: a reader sees the old one or the new one, whole."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with draft.open("wb") as file:
         file.write(content)
