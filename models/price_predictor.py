@@ -205,7 +205,7 @@ class PricePredictor:
         self._fitted()
         path = Path(filepath)
         key = default_key_file(path) if key_file is None else Path(key_file)
-        write_model(path, self._model, self.manifest, key)
+        self.manifest = write_model(path, self._model, self.manifest, key)
 
     def load_model(self, filepath: str, *, key_file: str | Path | None = None) -> None:
         """Verify and load a saved model; nothing changes unless all of it is sound.

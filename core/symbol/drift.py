@@ -168,7 +168,12 @@ class DriftMonitor:
         self._pending: deque[tuple[float, float, float]] = deque(maxlen=horizon)
         self._errors: deque[float] = deque(maxlen=window)  # squared, of known confidences
 
-    def take_row(self, row: Sequence[float]) -> None:
+    @property
+    def rows(self) -> int:
+        """Bars counted so far, those that left the window included."""
+        return self._rows
+
+    def take_row(self, row: Sequence[float] | FloatArray) -> None:
         """Count one closed bar's watched features, in the order of `reference.names`."""
         values = np.asarray(row, dtype=np.float64)
         if not np.isfinite(values).all():
@@ -180,6 +185,19 @@ class DriftMonitor:
         self._counts[self._columns, bins] += 1
         self._ring[place] = bins
         self._rows += 1
+
+    def take_rows(self, rows: FloatArray) -> None:
+        """Count many bars' watched features at once, (n, watched), oldest first; NaN rows not."""
+        kept = rows[np.isfinite(rows).all(axis=1)][-self._window :]
+        if self._rows:
+            for row in kept:
+                self.take_row(row)
+            return
+        for place, cuts in enumerate(self.reference.edges):
+            bins = np.searchsorted(cuts, kept[:, place])
+            self._ring[: len(kept), place] = bins
+            self._counts[place] = np.bincount(bins, minlength=_BINS)
+        self._rows = len(kept)
 
     def take_prediction(self, close: float, prediction: float, confidence: float) -> None:
         """Remember what was said at a bar's close, and judge what was said a horizon before it."""
