@@ -102,7 +102,9 @@ class Training:
     async def _keep_young(self) -> None:
         without = [s for s in self._config.SYMBOLS if self._shelf.current(s) is None]
         if without:
-            log.info(f"no model yet for {', '.join(without)}: training begins after the first trade")
+            log.info(
+                f"no model yet for {', '.join(without)}: training begins after the first trade"
+            )
         await self._after_the_first_trade()
         while True:
             symbols = self.due()

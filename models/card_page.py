@@ -56,7 +56,7 @@ def page_of(card: Mapping[str, Any]) -> str:
         _leaks(card["leak_tests"]),
         "<h2>Drift</h2>",
         f"<p>The bot warns on: {escape(card['drift']['rule'])}. See its <code>status</code>.</p>",
-        "<p>Within the training data the newest fifth differs from what came before by PSI:</p>",
+        "<p>Largest PSI of such a window within the training data:</p>",
         _pairs({k: f"{v:.3f}" for k, v in list(card["drift"]["within_training"].items())[:8]}),
     ]
     return (

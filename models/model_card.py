@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from core.symbol.drift import BRIER_ERRORS_MAX, BRIER_ROWS_MIN, PSI_MAX, ROWS_MIN, WINDOW
+from core.symbol.drift import BRIER_ERRORS_MAX, BRIER_ROWS_MIN, PSI_MAX, WINDOW
 from models.card_page import page_of
 from models.evaluation import ACCURACY_TARGET, CONFIDENCE_LIMIT, RMSE_TARGET
 from models.model_files import replace_file
@@ -35,7 +35,7 @@ def write_card(model_dir: Path, symbol: str, manifest: Mapping[str, Any]) -> Pat
 
 def card_of(symbol: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return the card of a model trained by `PricePredictor.train`, as plain JSON."""
-    scores = dict(manifest["scores"])
+    scores, reference = dict(manifest["scores"]), manifest["drift_reference"]
     return {
         "symbol": symbol,
         "in_plain_words": in_plain_words(manifest),
@@ -58,12 +58,18 @@ def card_of(symbol: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
         "importances": list(manifest["importances"]),
         "leak_tests": list(manifest["leak_tests"]),
         "drift": {
-            "watched": list(manifest["drift_reference"]["names"]),
-            "within_training": dict(manifest["drift_within"]),
+            "watched": list(reference["names"]),
+            "within_training": dict(
+                sorted(
+                    zip(reference["names"], reference["usual"], strict=True),
+                    key=lambda item: -item[1],
+                )
+            ),
             "rule": (
-                f"PSI above {PSI_MAX} of a feature over the newest {WINDOW} bars (at least "
-                f"{ROWS_MIN}), or a Brier score of at least {BRIER_ROWS_MIN} live predictions "
-                f"more than {BRIER_ERRORS_MAX:g} standard errors above {scores['brier']:.4f}"
+                f"PSI of a feature over the newest {WINDOW} bars above {PSI_MAX} and above that of "
+                "every such window within training, or a Brier score of at least "
+                f"{BRIER_ROWS_MIN} live predictions more than {BRIER_ERRORS_MAX:g} standard errors "
+                f"above {scores['brier']:.4f}"
             ),
         },
     }

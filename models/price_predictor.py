@@ -16,7 +16,7 @@ from sklearn.ensemble import GradientBoostingRegressor, HistGradientBoostingRegr
 from threadpoolctl import threadpool_limits
 
 from core.errors import ConfigurationError, DataError, ModelRefusedError
-from core.symbol.drift import DriftReference, reference_of, shift_within
+from core.symbol.drift import DriftReference, reference_of
 from core.symbol.features import (
     FEATURE_NAMES,
     RollingFeatures,
@@ -169,7 +169,6 @@ class PricePredictor:
             "leak_tests": as_rows(leaks),
             "importances": [importance.as_dict() for importance in importances],
             "drift_reference": reference_of(x, FEATURE_NAMES, evaluation.brier).as_dict(),
-            "drift_within": shift_within(x, FEATURE_NAMES),
         }
         return _metrics(evaluation)
 

@@ -2,10 +2,12 @@
 
 The population stability index of a feature compares two histograms over ten bins that were equally
 full in training: `PSI = sum((now - then) * ln(now / then))` over shares, each smoothed by half a
-row.  Usual reading: below 0.1 the same, above 0.25 another population.  Neighbouring bars resemble
-each other, so a short window shows 0.1 to 0.2 in an unchanged market: nothing is said of fewer than
-`ROWS_MIN` bars, and the window is `WINDOW` bars.  Features of the clock are left out (they say what
-time it is), and so are those that never moved in training (no tree can split on them).
+row.  Usual reading: below 0.1 the same, above 0.25 another population.  That reading is made for
+independent rows, and a day of minutes is not: volatility and trend stay for hours, and on recorded
+futures minutes most days lie above 0.25 for some feature.  So a feature has drifted when its PSI
+over the newest `WINDOW` bars is above 0.25 *and* above that of every such window within training.
+Features of the clock are left out (they say what time it is), and so are those that never moved in
+training (no tree can split on them).
 
 Calibration drifts when the Brier score of live confidences, on what then came, lies more than three
 standard errors above the one that the model had out of sample.
@@ -23,12 +25,12 @@ from numpy.typing import NDArray
 from core.symbol.indicators import FloatArray
 
 PSI_MAX = 0.25
-WINDOW = 2_880
-ROWS_MIN = 720
+WINDOW = 1_440
 BRIER_ROWS_MIN = 500
 BRIER_ERRORS_MAX = 3.0
 CLOCK_FEATURES = frozenset({"hour", "minute", "is_weekend", "is_london_open", "is_ny_open"})
 _BINS = 10
+_WINDOWS_MIN = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,7 @@ class DriftReference:
     names: tuple[str, ...]  # the watched features
     edges: tuple[tuple[float, ...], ...]  # a feature's bin edges, rising; at most nine
     shares: tuple[tuple[float, ...], ...]  # of training rows, one more than edges
+    usual: tuple[float, ...]  # a feature's largest PSI of one window within training, 0: too short
     rows: int  # training rows
     brier: float | None  # of the model, out of sample; None where it was not measured
 
@@ -47,6 +50,7 @@ class DriftReference:
             "names": list(self.names),
             "edges": [list(row) for row in self.edges],
             "shares": [list(row) for row in self.shares],
+            "usual": list(self.usual),
             "rows": self.rows,
             "brier": self.brier,
         }
@@ -58,10 +62,13 @@ class DriftReference:
             names=tuple(map(str, found["names"])),
             edges=tuple(tuple(map(float, row)) for row in found["edges"]),
             shares=tuple(tuple(map(float, row)) for row in found["shares"]),
+            usual=tuple(map(float, found["usual"])),
             rows=int(found["rows"]),
             brier=None if found["brier"] is None else float(found["brier"]),
         )
-        same = len(reference.names) == len(reference.edges) == len(reference.shares)
+        watched = len(reference.names)
+        columns = (reference.edges, reference.shares, reference.usual)
+        same = all(len(column) == watched for column in columns)
         fitting = zip(reference.edges, reference.shares, strict=False)
         if not same or any(len(shares) != len(edges) + 1 for edges, shares in fitting):
             raise ValueError("a drift reference must have one share more than edges, by feature")
@@ -72,20 +79,23 @@ def reference_of(
     features: FloatArray, names: Sequence[str], brier: float | None = None
 ) -> DriftReference:
     """Describe training rows (n, k) without NaN by the deciles of each feature."""
-    kept, edges, shares = [], [], []
+    kept, edges, shares, usual = [], [], [], []
     for column, name in enumerate(names):
         values = features[:, column]
         if name in CLOCK_FEATURES or len(values) == 0 or values.min() == values.max():
             continue
         cuts = np.unique(np.quantile(values, np.arange(1, _BINS) / _BINS))
-        filled = np.bincount(np.searchsorted(cuts, values), minlength=len(cuts) + 1)
+        bins = np.searchsorted(cuts, values)
+        filled = np.bincount(bins, minlength=len(cuts) + 1)
         kept.append(name)
+        usual.append(_usual(bins, len(values)))
         edges.append(tuple(cuts.tolist()))
         shares.append(tuple((filled / len(values)).tolist()))
     return DriftReference(
         names=tuple(kept),
         edges=tuple(edges),
         shares=tuple(shares),
+        usual=tuple(usual),
         rows=len(features),
         brier=brier,
     )
@@ -96,17 +106,13 @@ class DriftReport:
     """How far the newest bars are from training."""
 
     rows: int  # bars in the window
-    psi: tuple[tuple[str, float], ...]  # by feature, largest first; empty below `ROWS_MIN` bars
-    psi_max: float  # the limit it is judged by
+    psi: tuple[tuple[str, float], ...]  # by feature, largest first; empty before the window is full
+    drifted: tuple[tuple[str, float], ...]  # of them, those beyond both limits
+    psi_max: float
     brier_rows: int  # live predictions whose outcome is known
     brier: float | None  # of them
     brier_card: float | None  # out of sample, when it was trained
     brier_drifted: bool
-
-    @property
-    def drifted(self) -> tuple[tuple[str, float], ...]:
-        """Return the features above the limit."""
-        return tuple(row for row in self.psi if row[1] > self.psi_max)
 
     @property
     def in_words(self) -> str:
@@ -115,8 +121,8 @@ class DriftReport:
         if self.drifted:
             worst = ", ".join(f"{name} {value:.2f}" for name, value in self.drifted[:3])
             parts.append(
-                f"{len(self.drifted)} of {len(self.psi)} features have PSI > {self.psi_max:g} "
-                f"over {self.rows} bars ({worst})"
+                f"{len(self.drifted)} of {len(self.psi)} features have PSI > {self.psi_max:g} over "
+                f"{self.rows} bars, and more than ever in training ({worst})"
             )
         if self.brier_drifted:
             parts.append(
@@ -131,7 +137,7 @@ class DriftReport:
             "rows": self.rows,
             "psi": {name: round(value, 4) for name, value in self.psi[:5]},
             "psi_max": self.psi_max,
-            "drifted": len(self.drifted),
+            "drifted": [name for name, _ in self.drifted],
             "brier_rows": self.brier_rows,
             "brier": None if self.brier is None else round(self.brier, 5),
             "brier_card": None if self.brier_card is None else round(self.brier_card, 5),
@@ -150,13 +156,11 @@ class DriftMonitor:
         horizon: int = 1,
         psi_max: float = PSI_MAX,
         window: int = WINDOW,
-        rows_min: int = ROWS_MIN,
     ) -> None:
         self.reference = reference
         self._horizon = horizon
         self._psi_max = psi_max
         self._window = window
-        self._rows_min = rows_min
         watched = len(reference.names)
         self._edges: FloatArray = np.full((watched, _BINS - 1), np.inf)
         for place, cuts in enumerate(reference.edges):
@@ -221,9 +225,12 @@ class DriftMonitor:
         if brier is not None and card is not None and len(errors) >= BRIER_ROWS_MIN:
             error = float(errors.std()) / math.sqrt(len(errors) / self._horizon)
             worse = brier - card > BRIER_ERRORS_MAX * max(error, 1e-9)
+        psi = self._psi(rows) if rows >= self._window else ()
+        usual = dict(zip(self.reference.names, self.reference.usual, strict=True))
         return DriftReport(
             rows=rows,
-            psi=self._psi(rows) if rows >= self._rows_min else (),
+            psi=psi,
+            drifted=tuple((n, value) for n, value in psi if value > max(self._psi_max, usual[n])),
             psi_max=self._psi_max,
             brier_rows=len(errors),
             brier=brier,
@@ -240,19 +247,21 @@ class DriftMonitor:
         return tuple(sorted(found, key=lambda row: -row[1]))
 
 
-def shift_within(features: FloatArray, names: Sequence[str]) -> dict[str, float]:
-    """Return the PSI of the newest fifth of training rows (n, k) against those before it.
-
-    By feature, largest first: how much a market moves by itself in the time a model is made of.
-    """
-    last = len(features) - len(features) // 5
-    earlier, later = reference_of(features[:last], names), features[last:]
-    found = {}
-    for name, cuts, shares in zip(earlier.names, earlier.edges, earlier.shares, strict=True):
-        bins = np.searchsorted(cuts, later[:, names.index(name)])
-        counts = np.bincount(bins, minlength=len(shares))
-        found[name] = stability_index(counts, shares, len(later), earlier.rows)
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+def _usual(bins: NDArray[np.int64], rows: int) -> float:
+    """Return the largest PSI of one whole window of training rows against all the others."""
+    windows = rows // WINDOW
+    if windows < _WINDOWS_MIN:
+        return 0.0
+    used = bins[rows - windows * WINDOW :]
+    number = np.repeat(np.arange(windows), WINDOW)
+    counts = np.bincount(number * _BINS + used, minlength=windows * _BINS).reshape(windows, _BINS)
+    filled = counts[:, : int(bins.max()) + 1]
+    rest = filled.sum(axis=0) - filled
+    others = rows - rows % WINDOW - WINDOW
+    return max(
+        stability_index(here, (there / others).tolist(), WINDOW, others)
+        for here, there in zip(filled, rest, strict=True)
+    )
 
 
 def stability_index(
