@@ -94,7 +94,9 @@ def read_candles(path: Path) -> pd.DataFrame:
 
 
 def _leave_with_the_bot() -> None:
-    sys.stdin.buffer.read()
+    # Not by the buffered stream: its lock, held here, would be waited for at a normal end.
+    while os.read(sys.stdin.fileno(), 1):
+        pass
     os._exit(_LEFT_BEHIND)
 
 
