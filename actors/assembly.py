@@ -8,6 +8,7 @@ from typing import Any
 
 from actors.edges.database import DatabaseManager
 from actors.edges.local_check import presumed_balance
+from actors.edges.retention import Retention
 from actors.edges.state_directory import StateDirectory
 from actors.edges.strategy_loader import refuse_look_ahead
 from actors.execution import ExecutionActor
@@ -145,7 +146,11 @@ class Assembly:
                 arguments=(
                     database,
                     PersistenceMachine(epoch, self._leverage()),
-                    self._config.RETENTION_DAYS,
+                    Retention(
+                        days=self._config.RETENTION_DAYS,
+                        signal_days=self._config.SIGNAL_RETENTION_DAYS,
+                        snapshot_days=self._config.SNAPSHOT_RETENTION_DAYS,
+                    ),
                 ),
                 hung_after_s=15.0,
                 shutdown_s=10.0,

@@ -8,11 +8,12 @@ from typing import Any
 from actors import kill_points
 from actors.edges.database import DatabaseManager
 from actors.edges.lease import LeaseLostError
+from actors.edges.retention import Retention
 from actors.kill_points import Seam
 from actors.mailbox import Envelope
 from actors.trading_actor import ActorContext, TradingActor
 from core import messages as m
-from core.clock import NS_PER_DAY, NS_PER_MS, NS_PER_S, Moment
+from core.clock import NS_PER_MS, NS_PER_S, Moment
 from core.errors import UnavailableError
 from core.persistence.machine import PersistenceMachine
 from core.persistence.rows import Write
@@ -27,6 +28,7 @@ _PAUSE_MAX_NS = 2 * NS_PER_S
 _DOUBLINGS_MAX = 6
 _UNWRITTEN_MAX = 20_000
 _PRUNE_EVERY_NS = 60 * NS_PER_S
+_PRUNE_BATCHES_MAX = 8  # at once; each ends before the next message waits long
 _WRITABLE = tuple(
     t for t, rooms in ROUTES.items() if Room.PERSISTENCE in rooms and t is not m.FetchBook
 )
@@ -61,7 +63,7 @@ class PersistenceActor(TradingActor):
         context: ActorContext,
         database: DatabaseManager,
         machine: PersistenceMachine,
-        retention_days: int | None = None,
+        retention: Retention | None = None,
     ) -> None:
         super().__init__(context)
         self._database = database
@@ -69,7 +71,7 @@ class PersistenceActor(TradingActor):
         # A list of its own: a predecessor that hangs may still come back and clear its.
         self._unwritten: list[Unwritten] = list(database.unwritten)
         database.unwritten = self._unwritten
-        self._retention_ns = None if retention_days is None else retention_days * NS_PER_DAY
+        self._retention = retention
         self._pruned_wall_ns = 0
         self._failures = 0  # in a row
         self._again_wall_ns = 0
@@ -214,17 +216,19 @@ class PersistenceActor(TradingActor):
 
     # ------------------------------------------------------------ upkeep
     def _prune(self, now: Moment) -> None:
-        """Remove a batch of what is older than it has to be kept, when there is nothing to do."""
-        if self._retention_ns is None or not self.context.mailbox.idle:
+        """Remove what is older than it has to be kept, as long as there is nothing else to do."""
+        if self._retention is None or now.wall_ns - self._pruned_wall_ns < _PRUNE_EVERY_NS:
             return
-        if now.wall_ns - self._pruned_wall_ns < _PRUNE_EVERY_NS:
-            return
-        try:
-            gone = self._database.prune(now.venue_ns, self._retention_ns)
-        except UnavailableError:
-            return  # the next commit will say so
-        if not gone:
-            self._pruned_wall_ns = now.wall_ns
+        for _ in range(_PRUNE_BATCHES_MAX):
+            if not self.context.mailbox.idle:
+                return
+            try:
+                gone = self._database.prune(now.venue_ns, self._retention)
+            except UnavailableError:
+                return  # the next commit will say so
+            if not gone:
+                self._pruned_wall_ns = now.wall_ns
+                return
 
     def shut_down(self) -> None:
         """Try to write what is left, and close the database."""

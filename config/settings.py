@@ -351,8 +351,14 @@ class Config(BaseSettings):
     )
     RETENTION_DAYS: Whole = setting(
         1825,
-        "Venue days that decisions, signals, actor events and audit links are kept; orders stay.",
+        "Venue days that decisions, actor events and audit links are kept; orders stay.",
         ge=1,
+    )
+    SIGNAL_RETENTION_DAYS: Whole = setting(
+        30, "Venue days that signals, one a candle with its indicators, are kept.", ge=1
+    )
+    SNAPSHOT_RETENTION_DAYS: Whole = setting(
+        30, "Venue days that all account snapshots are kept; older ones: one an hour.", ge=1
     )
 
     # --- watching ----------------------------------------------------------------------------

@@ -692,8 +692,9 @@ class FetchBook:
 class RecoveredBook:
     """What the database knows at start.  PersistenceActor -> risk and execution.
 
-    `intents` are all journal rows that are not ended plus the latest bracket of every symbol with a
-    position; `positions` maps symbol to our own net quantity from all booked fills.
+    `intents` are all journal rows that are not ended, the latest bracket of every symbol with a
+    position, and entries that executed without a booked fill; `positions` maps symbol to our own
+    net quantity from all booked fills.
     """
 
     epoch: int
@@ -703,6 +704,7 @@ class RecoveredBook:
     last_trade_ids: tuple[tuple[str, int], ...]
     known_trades: tuple[tuple[str, tuple[int, ...]], ...] = ()  # the latest ids, ascending
     day: DayLedger | None
+    day_before: DayLedger | None = None  # the newest before `day`: late fills may belong to it
     state: StateChanged | None
     peak_equity: Decimal
     symbol_states: tuple[StateChanged, ...] = ()  # what is latched for single symbols

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from actors.edges.local_check import (
+    check_audit,
     check_database,
     check_disk,
     check_keys,
@@ -65,7 +66,7 @@ def self_check(config: Config, state: StateDirectory) -> tuple[list[Finding], Wo
             finally:
                 if not beside and not _bot_runs(state):
                     release(venue, state)
-        found += [check_database(state, venue_id), check_owner(state)]
+        found += [check_database(state, venue_id), check_audit(state), check_owner(state)]
     worst = worst_case(config, config.SYMBOLS, balance)
     return [
         *check_settings(config, worst),

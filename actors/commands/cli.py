@@ -9,17 +9,15 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
-from actors.commands.options import AsJson, ConfigFile, SymbolName, settings_of
+from actors.commands.options import AsJson, ConfigFile, SymbolName, names, settings_of
+from actors.commands.research import add_research_commands
 from actors.commands.safety import add_safety_commands
 from core.errors import TradingError, UsageError
-
-if TYPE_CHECKING:
-    from actors.commands.train import LearningOptions
 
 _INTERNAL_ERROR: Final = 70
 _INTERRUPTED: Final = 130
@@ -43,17 +41,6 @@ app = typer.Typer(
     epilog="Any command takes --debug, which adds a traceback to errors.",
     context_settings={"help_option_names": ["--help"]},
 )
-
-DataDir = Annotated[
-    Path, typer.Option("--data", metavar="DIR", help="Folder of SYMBOL-INTERVAL kline files.")
-]
-SymbolList = Annotated[
-    str | None, typer.Option("--symbols", metavar="A,B", help="Some symbols. [all in the folder]")
-]
-Jobs = Annotated[
-    int | None, typer.Option("--jobs", metavar="N", help="Processes at once. [one per core]")
-]
-Backend = Annotated[str, typer.Option("--backend", help="Where the work runs: local.")]
 
 
 @app.callback()
@@ -130,7 +117,7 @@ def venue(
         "host": host,
         "port": port,
         "seed": seed,
-        "symbols": None if symbols is None else _names(symbols),
+        "symbols": None if symbols is None else names(symbols),
         "speed": speed,
         "balance": balance,
         "data": data,
@@ -140,42 +127,6 @@ def venue(
     }
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     return serve(VenueOptions(**chosen, rate_limits=rate_limits == "on"))
-
-
-@app.command(epilog="Example: python run.py train --data candles --symbols BTCUSDT,ETHUSDT")
-def train(
-    *,
-    data: DataDir,
-    config: ConfigFile = None,
-    symbols: SymbolList = None,
-    jobs: Jobs = None,
-    backend: Backend = "local",
-    as_json: AsJson = False,
-) -> int:
-    """Train a model per symbol, save it and print its out-of-fold scores."""
-    from actors.commands.scores import show_scores
-    from actors.commands.train import run_train
-
-    options = _learning_options(config, data, symbols, jobs, backend)
-    return show_scores(run_train(options), as_json=as_json)
-
-
-@app.command(epilog="Example: python run.py evaluate --data candles --json")
-def evaluate(
-    *,
-    data: DataDir,
-    config: ConfigFile = None,
-    symbols: SymbolList = None,
-    jobs: Jobs = None,
-    backend: Backend = "local",
-    as_json: AsJson = False,
-) -> int:
-    """Judge the saved models on candles; rows they were trained on are scored by a refit."""
-    from actors.commands.scores import show_scores
-    from actors.commands.train import run_evaluate
-
-    options = _learning_options(config, data, symbols, jobs, backend)
-    return show_scores(run_evaluate(options), as_json=as_json)
 
 
 @app.command(epilog="Example: python run.py status --json")
@@ -285,6 +236,7 @@ def replay_crash(
     return run_again(file, debugger=debugger, as_json=as_json)
 
 
+add_research_commands(app)
 add_safety_commands(app)
 
 
@@ -323,26 +275,6 @@ def _fail(text: str, code: int, *, debug: bool) -> int:
     return code
 
 
-def _learning_options(
-    config: str | None, data: Path, symbols: str | None, jobs: int | None, backend: str
-) -> "LearningOptions":
-    from actors.commands.train import LearningOptions
-    from actors.edges.log import setup_log
-    from actors.edges.state_directory import StateDirectory
-
-    settings = settings_of(config)
-    setup_log(settings.LOG_LEVEL)
-    return LearningOptions(
-        data=data,
-        symbols=None if symbols is None else _names(symbols),
-        model_dir=StateDirectory.of(settings).models,
-        interval=settings.KLINE_INTERVAL,
-        jobs=(os.cpu_count() or 1) if jobs is None else jobs,
-        backend=backend,
-        model_type=settings.MODEL_TYPE,
-    )
-
-
 def _check_number(option: str, given: str | float | None, least: float) -> None:
     """Refuse text that is no finite number, and numbers below the least; None passes."""
     if given is None:
@@ -356,10 +288,3 @@ def _check_number(option: str, given: str | float | None, least: float) -> None:
             f"{option} must be a number of at least {least:g}, was {given!s:.40}."
             f" Fix: set it to {least:g} or more."
         )
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(part.strip().upper() for part in text.split(",") if part.strip())
-    if not names:
-        raise UsageError(f"--symbols must name at least 1 symbol, was {text!r}. Fix: name one.")
-    return names

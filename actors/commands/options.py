@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from core.errors import UsageError
+
 if TYPE_CHECKING:
     from config import Config
 
@@ -19,6 +21,17 @@ SymbolName = Annotated[str, typer.Argument(metavar="SYMBOL", help="For example B
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
+DataDir = Annotated[
+    Path, typer.Option("--data", metavar="DIR", help="Folder of SYMBOL-INTERVAL kline files.")
+]
+SymbolList = Annotated[
+    str | None, typer.Option("--symbols", metavar="A,B", help="Some symbols. [all in the folder]")
+]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", metavar="N", help="Processes at once. [one per core]")
+]
+Backend = Annotated[str, typer.Option("--backend", help="Where the work runs: local.")]
+
 
 def settings_of(config: str | None, **flags: Any) -> "Config":
     """Read the settings; from now on their secrets are kept out of logs and errors."""
@@ -28,3 +41,11 @@ def settings_of(config: str | None, **flags: Any) -> "Config":
     settings = load_config(PAPER if config is None else config, **flags)
     scrubber.register(*settings.secrets())
     return settings
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Return the symbols of a comma-separated list; raises UsageError for an empty one."""
+    found = tuple(part.strip().upper() for part in text.split(",") if part.strip())
+    if not found:
+        raise UsageError(f"--symbols must name at least 1 symbol, was {text!r}. Fix: name one.")
+    return found

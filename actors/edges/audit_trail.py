@@ -9,9 +9,7 @@ from peewee import Database, Model
 from actors.edges.tables import (
     AuditRow,
     DecisionRow,
-    EventRow,
     IntentRow,
-    SignalRow,
     StateRow,
 )
 from core.persistence.audit import (
@@ -106,17 +104,6 @@ class AuditTrail:
             first, last = first or int(seq), int(seq)
             worth |= kind != CHECKPOINT  # else each checkpoint would only replace the one before
         return (first, last) if worth else (0, -1)
-
-
-def prune_telemetry(database: Database, before_ns: int, limit: int) -> int:
-    """Remove up to `limit` signals and actor events each, older than this venue time."""
-    gone = 0
-    for model, stamp in ((SignalRow, SignalRow.kline_close_ns), (EventRow, EventRow.at_ns)):
-        old = model.select(model.id).where(stamp < before_ns).limit(limit)
-        ids = [row[0] for row in old.tuples().execute(database)]
-        if ids:
-            gone += model.delete().where(model.id.in_(ids)).execute(database)
-    return gone
 
 
 def _begin(database: Database) -> tuple[int, str]:

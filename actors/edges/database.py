@@ -9,6 +9,7 @@ peewee's error.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -16,11 +17,12 @@ import peewee
 from peewee import Database, Model
 
 from actors.edges import audit_trail
-from actors.edges.audit_trail import AuditTrail, prune_telemetry
+from actors.edges.audit_trail import AuditTrail
 from actors.edges.connection import Connection
 from actors.edges.given_rows import date_of, decoded, encoded, given_row, stamp_text
 from actors.edges.lease import Lease, alone
 from actors.edges.recovery import read_book
+from actors.edges.retention import Retention, Thinned, prune
 from actors.edges.statements import insertion, parameters, statement
 from actors.edges.tables import (
     AccountRow,
@@ -28,7 +30,6 @@ from actors.edges.tables import (
     DayRow,
     Epoch,
     Order,
-    SignalRow,
     Trade,
 )
 from core.clock import Moment
@@ -44,7 +45,6 @@ from core.persistence.facts import statuses_beyond
 from core.persistence.rows import Operation, Value, Write, utc_text
 
 _OPEN_STATUSES = ("NEW", "PARTIALLY_FILLED")
-_PRUNED_AT_ONCE = 500
 
 
 class _TakeBackError(Exception):
@@ -71,6 +71,7 @@ class DatabaseManager:
         self._statements: dict[object, str] = {}
         self._lease: Lease | None = None
         self._trail = AuditTrail()
+        self._thinned = Thinned()
         # What its writer could not commit yet.  It stands here because this outlives the writer.
         self.unwritten: list[Any] = []
 
@@ -193,20 +194,19 @@ class DatabaseManager:
         with self._connection.session() as database:
             return self._trail.head(database)
 
-    def prune(self, now_ns: int, keep_ns: int) -> int:
-        """Remove a batch of the oldest decisions, signals and actor events; return how many went.
+    def prune(self, now_ns: int, keep: Retention) -> int:
+        """Remove a batch of the oldest of what is not kept for good; return how many rows it met.
 
         What is kept is counted back from `now_ns`, venue time, or from the newest signal where that
         is older: a clock that is wrong must not empty the tables.  The journal, fills and trades
         stay, for positions are computed from them.  Call it again while it returns more than 0.
         """
+        thinned = replace(self._thinned)
         with self._writing() as database:
             if self._lease is not None:
                 self._lease.prove(database)
-            newest = SignalRow.select(peewee.fn.MAX(SignalRow.kline_close_ns)).scalar(database)
-            before_ns = min(now_ns, int(newest or now_ns)) - keep_ns
-            gone = prune_telemetry(database, before_ns, _PRUNED_AT_ONCE)
-            gone += self._trail.prune(database, before_ns, _PRUNED_AT_ONCE)
+            gone = prune(database, self._trail, now_ns, keep, thinned)
+        self._thinned = thinned
         self._committed()
         return gone
 

@@ -112,6 +112,22 @@ def check_database(state: StateDirectory, venue_id: str) -> Finding:
     return green("database", "writes and reads")
 
 
+def check_audit(state: StateDirectory) -> Finding:
+    """Verify the audit chain from end to end, and what it seals; a bot may run beside it."""
+    manager = DatabaseManager(state.database, read_only=True)
+    try:
+        verdict = manager.verify_audit()
+    except TradingError as error:
+        return refused("audit chain", error)
+    finally:
+        manager.close()
+    if verdict.faults:
+        more = f" and {len(verdict.faults) - 1} more" if len(verdict.faults) > 1 else ""
+        fix = "find out who changed the database, and restore a backup (run.py restore FILE)"
+        return red("audit chain", f"{verdict.faults[0]}{more}", fix)
+    return green("audit chain", f"{verdict.links} links verified")
+
+
 def check_owner(state: StateDirectory) -> Finding:
     """Tell who runs on the database; a bot of our own is fine, a stranger's is not.
 

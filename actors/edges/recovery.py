@@ -37,6 +37,7 @@ def read_book(database: Database, now: Moment | None = None) -> RecoveredBook:
     }
     newest = FillRow.select(FillRow.symbol, peewee.fn.MAX(FillRow.trade_id))
     last_ids = newest.group_by(FillRow.symbol).order_by(FillRow.symbol).tuples()
+    days = _days(database)
     epochs = tuple(Epoch.select(Epoch.epoch, Epoch.peak_equity).tuples().execute(database))
     return RecoveredBook(
         epoch=max((epoch for epoch, _ in epochs), default=0),
@@ -47,7 +48,8 @@ def read_book(database: Database, now: Moment | None = None) -> RecoveredBook:
             (symbol, int(number)) for symbol, number in last_ids.execute(database)
         ),
         known_trades=_known_trades(database),
-        day=_day(database),
+        day=days[0] if days else None,
+        day_before=days[1] if len(days) > 1 else None,
         state=_state(database),
         peak_equity=max((Decimal(peak) for _, peak in epochs), default=Decimal(0)),
         symbol_states=_symbol_states(database),
@@ -97,7 +99,11 @@ def _positions(database: Database) -> dict[str, NetPosition]:
 
 
 def _intents(database: Database, held: tuple[str, ...]) -> tuple[tuple[Intent, str], ...]:
-    """Return the intents still open and the newest bracket of each symbol held, oldest first."""
+    """Return the intents still open and the newest bracket of each symbol held, oldest first.
+
+    And entries that executed without a booked fill: their position is found on the venue, and only
+    their own row says whose trade it is.
+    """
     # Literally the words of the partial index, so that it is used.
     ended = ", ".join(f"'{state}'" for state in sorted(ENDED))
     open_rows = IntentRow.select().where(peewee.SQL(f"state NOT IN ({ended})"))
@@ -111,13 +117,21 @@ def _intents(database: Database, held: tuple[str, ...]) -> tuple[tuple[Intent, s
                 .limit(1)
             )
             rows.update((row["id"], row) for row in newest.dicts().execute(database))
+    booked = FillRow.select(FillRow.client_id)
+    unbooked = IntentRow.select().where(
+        (IntentRow.purpose == Purpose.ENTRY.value)
+        & (peewee.Cast(IntentRow.executed, "REAL") != 0)
+        & (IntentRow.client_id.not_in(booked))
+    )
+    rows.update((row["id"], row) for row in unbooked.dicts().execute(database))
     return tuple((intent_from_row(rows[id_]), rows[id_]["state"]) for id_ in sorted(rows))
 
 
-def _day(database: Database) -> DayLedger | None:
-    newest = DayRow.select().order_by(DayRow.day.desc()).limit(1)
-    for row in newest.dicts().execute(database):
-        return DayLedger(
+def _days(database: Database) -> list[DayLedger]:
+    """Return the newest two days, the newest first."""
+    newest = DayRow.select().order_by(DayRow.day.desc()).limit(2)
+    return [
+        DayLedger(
             day=row["day"],
             equity_start=Decimal(row["equity_start"]),
             realized=Decimal(row["realized"]),
@@ -131,7 +145,8 @@ def _day(database: Database) -> DayLedger | None:
             equity_min=Decimal(row["equity_min"] or row["equity_start"]),
             bases=bases_from_text(row["bases"] or "[]"),
         )
-    return None
+        for row in newest.dicts().execute(database)
+    ]
 
 
 def _state(database: Database) -> StateChanged | None:

@@ -7,13 +7,17 @@ from core.clock import Moment
 from core.execution import reconcile
 from core.execution.alerts import alert
 from core.execution.bracket import ZERO, Bracket, Leg, LegState, Phase
+from core.execution.client_id import trade_of
 from core.execution.holdings import Holdings
-from core.execution.order_life import OrderState
+from core.execution.order_life import ENDED, OrderState
 from core.execution.protection import Protection
 from core.execution.settings import ExecutionSettings
 from core.messages import Purpose
 
 Out = tuple[object, ...]
+
+# What the journal says of these entries is the venue's last word.
+_TOLD = ENDED - {OrderState.ABSENT}
 
 
 class Adoption:
@@ -28,6 +32,7 @@ class Adoption:
     ) -> None:
         self.intents: tuple[tuple[m.Intent, str], ...] = ()
         self.absent: dict[str, m.Intent] = {}  # entries that may execute late, by client id
+        self.opened_by: dict[str, str] = {}  # symbol: client id of the entry whose trade came first
         self._settings = settings
         self._protection = protection
         self._brackets = brackets
@@ -38,6 +43,8 @@ class Adoption:
         position, symbol = action.position, action.position.symbol
         report: list[str] = []
         holding = self._holdings.of(symbol)
+        if holding.quantity == ZERO:  # no trade that we know of explains it
+            self.opened_by.pop(symbol, None)
         if holding.quantity != position.quantity:
             report.append(
                 f"{symbol}: we held {holding.quantity:f}, the venue says "
@@ -47,7 +54,7 @@ class Adoption:
         out: Out = ()
         bracket = self._brackets.get(symbol)
         if bracket is None:
-            bracket, out = self._from_journal(position, now)
+            bracket, out = self._from_journal(action, now)
             report.append(reconcile.describe(action))
         bracket.quantity, bracket.entry_price = holding.quantity, holding.entry_price
         bracket.opened = True
@@ -123,14 +130,11 @@ class Adoption:
     def _journalled(self, client_id: str) -> m.Intent | None:
         return next((i for i, _ in self.intents if i.client_id == client_id), None)
 
-    def _from_journal(self, position: m.VenuePosition, now: Moment) -> tuple[Bracket, Out]:
+    def _from_journal(self, action: reconcile.Adopt, now: Moment) -> tuple[Bracket, Out]:
         """Build the bracket of a position found, from its journal rows if there are any."""
-        symbol = position.symbol
+        position, symbol = action.position, action.position.symbol
         side = m.Side.BUY if position.quantity > ZERO else m.Side.SELL
-        late = [(i, OrderState.ABSENT.value) for i in self.absent.values()]
-        rows = [(i, s) for i, s in (*self.intents, *late) if i.symbol == symbol]
-        entries = [(i, s) for i, s in rows if i.purpose is Purpose.ENTRY and i.side is side]
-        entry = max(entries, key=lambda row: row[0].created_at_ns, default=None)
+        entry = self._entry_of(action, side)
         if entry is not None:
             bracket = self.bracket(entry[0], Phase.OPEN, now)
         else:
@@ -140,7 +144,7 @@ class Adoption:
         bracket.entry_over = bracket.entry_told = True
         self._skip_used_ids(bracket)
         self._brackets[symbol] = bracket
-        if entry is None or entry[1] == OrderState.FILLED:
+        if entry is None or entry[1] in _TOLD:
             return bracket, ()
         executed = abs(position.quantity)
         moved = self._protection.moved(
@@ -153,6 +157,26 @@ class Adoption:
             detail="found at reconciliation",
         )
         return bracket, (moved, done)
+
+    def _entry_of(self, action: reconcile.Adopt, side: m.Side) -> tuple[m.Intent, str] | None:
+        """Return the entry that opened a position, with its journal state, if it is known.
+
+        Its trades name it, or its stop does.  Without either it is the newest of the journal, but
+        none that is believed absent: only its own trade can prove that one wrong.
+        """
+        late = [(i, OrderState.ABSENT.value) for i in self.absent.values()]
+        rows = [
+            (i, s)
+            for i, s in (*self.intents, *late)
+            if i.symbol == action.position.symbol and i.purpose is Purpose.ENTRY and i.side is side
+        ]
+        opener = self.opened_by.get(action.position.symbol)
+        if opener is not None:
+            return next((row for row in rows if row[0].client_id == opener), None)
+        guard = trade_of(action.stop.client_id) if action.stop is not None else ""
+        guarded = [row for row in rows if trade_of(row[0].client_id) == guard]
+        likely = guarded or [row for row in rows if row[1] != OrderState.ABSENT]
+        return max(likely, key=lambda row: row[0].created_at_ns, default=None)
 
     def _skip_used_ids(self, bracket: Bracket) -> None:
         """Count attempts on from the journal: an id that was used is not used again."""

@@ -91,6 +91,7 @@ class Bracket:
     queries: int = 0
     not_found: int = 0
     denied_wall_ns: int = 0  # when the last denial was counted
+    denied_since_wall_ns: int = 0  # when the first was
     query_due_wall_ns: int = 0
 
     def leg_of(self, client_id: str) -> Leg | None:
@@ -140,6 +141,10 @@ class Bracket:
     def flat(self) -> bool:
         """Tell whether its position was opened and is closed again."""
         return self.opened and self.quantity == ZERO
+
+    def in_market(self) -> bool:
+        """Tell whether something may be held: what was executed counts before its fills come."""
+        return self.quantity != ZERO or (not self.opened and self.executed > ZERO)
 
     def finished(self) -> bool:
         """Tell whether it is flat and all its orders are gone: the symbol may trade again."""

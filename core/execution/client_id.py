@@ -17,7 +17,7 @@ def client_id(tag: str, purpose: Purpose, proposal_id: str, attempt: int) -> str
     """Return the id of one attempt at one purpose of one proposal.
 
     >>> client_id("afb", Purpose.ENTRY, "p", 0)
-    'afb-E-2fexalbmj5qpjxt6-0'
+    'afb-E-csg6trnhurgrtzlm-0'
     """
     digest = base64.b32encode(hashlib.sha256(proposal_id.encode()).digest()).decode().lower()
     name = f"{tag}-{purpose}-{digest[:16]}-{attempt}"
@@ -42,3 +42,13 @@ def attempt_of(name: str) -> int:
     """Read the attempt back from one of our client ids; 0 if it has none."""
     last = name.rsplit("-", 1)[-1]
     return int(last) if last.isdigit() else 0
+
+
+def trade_of(name: str) -> str:
+    """Return what all orders of one entry share; a foreign id stands for itself.
+
+    >>> trade_of("afb-S-2fexalbmj5qpjxt6-1")
+    '2fexalbmj5qpjxt6'
+    """
+    parts = name.split("-")
+    return parts[2] if len(parts) == 4 else name  # noqa: PLR2004

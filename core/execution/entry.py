@@ -17,15 +17,16 @@ from core.execution.gate import Gate
 from core.execution.holdings import Holdings
 from core.execution.late import LateEntries
 from core.execution.order_life import ENDED, OrderState, from_venue
+from core.execution.orphans import Orphans
 from core.execution.protection import Protection
 from core.execution.recovery import Recovery
 from core.execution.settings import ExecutionSettings
+from core.execution.unclaimed import FORGOTTEN_NS
 from core.messages import Failure, Purpose
 
 Out = tuple[object, ...]
 
 _NOT_FOUND_MIN = 3  # denials, a second apart, all after the deadline
-_UNKNOWN_SLACK_NS = 2 * NS_PER_S
 # Neither a pause nor another size helps: no entry of this symbol until a person has looked.
 _CLOSES_SYMBOL = (Action.CLOSE_SYMBOL, Action.REDUCE_ONLY)
 _ENTERED_KEPT = 5_000
@@ -41,6 +42,7 @@ class Entries:
         recovery: Recovery,
         *,
         gate: Gate,
+        orphans: Orphans,
         late: LateEntries,
         brackets: dict[str, Bracket],
         holdings: Holdings,
@@ -50,16 +52,19 @@ class Entries:
         self._protection = protection
         self._recovery = recovery
         self._gate = gate
+        self._orphans = orphans
         self._late = late
         self._brackets = brackets
         self._holdings = holdings
         self._epoch = 0
         self._entered: dict[str, None] = {}  # proposal ids, oldest first
-        self._deadline_ns = settings.entry_window_ns + _UNKNOWN_SLACK_NS
+        self._given_up: set[str] = set()  # client ids whose row had not been told as written
+        self._deadline_ns = settings.outcome_ns
 
     def begin(self, book: m.RecoveredBook) -> None:
         """Take over the epoch, and what was entered before."""
         self._epoch = book.epoch
+        self._given_up.clear()
         for intent, _ in book.intents:
             self._remember(intent.proposal_id)
 
@@ -116,14 +121,22 @@ class Entries:
             return "another holds the symbol"
         if now.wall_ns - approval.approved_at_wall_ns > self._settings.entry_age_max_ns:
             return "too old"
-        proposal, quantity = approval.proposal, approval.quantity
-        closed = self._gate.closed(symbol)
-        return closed or self._gate.too_large(symbol, quantity, proposal.price)
+        return self._forbidden(symbol, approval.quantity, approval.proposal.price)
+
+    def _forbidden(self, symbol: str, quantity: Decimal, price: Decimal) -> str:
+        """Say what keeps an order of ours from opening anything now; empty if nothing does."""
+        return (
+            self._gate.closed(symbol)
+            or self._orphans.left_over(symbol)
+            or self._gate.too_large(symbol, quantity, price)
+        )
 
     def recorded(self, recorded: m.IntentRecorded, now: Moment) -> Out:
         """Send the entry, unless the world moved on while its row was written."""
         bracket = self._of(recorded.client_id)
-        if bracket is None or bracket.phase is not Phase.RECORDING or bracket.entry is None:
+        if bracket is None:
+            return self._nobodys(recorded.client_id, now)
+        if bracket.phase is not Phase.RECORDING or bracket.entry is None:
             return ()
         entry = bracket.entry
         fenced = entry.generation != self.generations.get(bracket.symbol, 0)
@@ -131,8 +144,7 @@ class Entries:
         if fenced or late or recorded.epoch != self._epoch:
             why = "the journal took too long" if late else "fenced"
             return self._drop(bracket, OrderState.NOT_SENT, "not_sent", why, now)
-        closed = self._gate.closed(bracket.symbol)
-        why = closed or self._gate.too_large(bracket.symbol, entry.quantity, entry.reference_price)
+        why = self._forbidden(bracket.symbol, entry.quantity, entry.reference_price)
         if why:
             return self._drop(bracket, OrderState.NOT_SENT, "not_sent", why, now)
         bracket.enter(Phase.SENT, now.wall_ns)
@@ -146,6 +158,19 @@ class Entries:
                 reduce_only=False,
             ),
         )
+
+    def _nobodys(self, name: str, now: Moment) -> Out:
+        """Close a row that nobody sends: its approval was forgotten with what wrote it.
+
+        The book from which this life began was read before the row was committed, so no word of it
+        can have left.  Before there is a book the row may be older than that.
+        """
+        known = name in self._given_up or self._recovery.unclaimed.has(name)
+        self._given_up.discard(name)
+        if known or not self._recovery.begun:
+            return ()
+        why = "forgotten while its row was written"
+        return (self._protection.moved(name, OrderState.NOT_SENT, now, reason=why),)
 
     def failed(self, bracket: Bracket, failure: m.OrderFailed, now: Moment) -> Out:
         """Let go of a refused entry; look for one that may exist."""
@@ -176,13 +201,15 @@ class Entries:
         """Take in the answer to a query; a denial counts only after the deadline."""
         bracket = self._of(found.client_id)
         if bracket is None:
-            return self._recovery.unclaimed.found(found, now)
+            return self._recovery.unclaimed.found(found, self._recovery.compared_wall_ns, now)
         self._recovery.unclaimed.claim(found.client_id)
         if not found.found:
             late = now.wall_ns - bracket.since_wall_ns > self._deadline_ns
             if late and now.wall_ns - bracket.denied_wall_ns >= NS_PER_S:
                 bracket.not_found += 1
                 bracket.denied_wall_ns = now.wall_ns
+                if bracket.not_found == 1:
+                    bracket.denied_since_wall_ns = now.wall_ns
             return ()
         bracket.not_found = 0
         moved = self._protection.moved(
@@ -241,10 +268,15 @@ class Entries:
         assert bracket.entry is not None
         deadline_wall_ns = bracket.since_wall_ns + self._deadline_ns
         compared = self._recovery.compared_wall_ns > deadline_wall_ns
-        if compared and bracket.not_found >= _NOT_FOUND_MIN and not bracket.entry_seen:
+        denied_ns = now.wall_ns - bracket.denied_since_wall_ns
+        if compared and bracket.not_found >= _NOT_FOUND_MIN:
             why = f"not found {bracket.not_found} times, last after {age_ns // NS_PER_S} s"
-            self._late.watch(bracket.entry, now)
-            return self._drop(bracket, OrderState.ABSENT, "absent", why, now)
+            if not bracket.entry_seen:
+                self._late.watch(bracket.entry, now)
+                return self._drop(bracket, OrderState.ABSENT, "absent", why, now)
+            if denied_ns > FORGOTTEN_NS and bracket.executed == ZERO:
+                self._late.watch(bracket.entry, now)
+                return self._drop(bracket, OrderState.EXPIRED, "expired", why, now)
         if now.wall_ns < bracket.query_due_wall_ns:
             return ()
         wait_ns = NS_PER_S
@@ -253,6 +285,11 @@ class Entries:
         bracket.queries += 1
         bracket.query_due_wall_ns = now.wall_ns + wait_ns
         query = m.QueryOrder(client_id=bracket.entry.client_id, symbol=bracket.symbol)
+        # A snapshot costs a hundred times what a query does: with every query they would use up the
+        # venue's weight, and then nothing could be asked until its minute ends.
+        late = now.wall_ns > deadline_wall_ns
+        if compared if late else bracket.queries % 2 == 0:
+            return (query,)
         return (query, *self._recovery.ask(f"{bracket.symbol}: an entry of unknown outcome", now))
 
     def _of(self, name: str) -> Bracket | None:
@@ -266,6 +303,8 @@ class Entries:
         """Let go of an entry that certainly is not on the venue."""
         assert bracket.entry is not None
         del self._brackets[bracket.symbol]
+        if bracket.phase is Phase.RECORDING:
+            self._given_up.add(bracket.entry.client_id)
         moved = self._protection.moved(bracket.entry.client_id, state, now, reason=why)
         return (moved, _ended(bracket.proposal_id, bracket.symbol, outcome, why))
 

@@ -8,6 +8,7 @@ from core.messages import Side
 
 ZERO = Decimal(0)
 _IDS_KEPT = 2_000
+_FROM_THE_FIRST = 1  # a trade id below all of ours
 TRADES_KNOWN = 500  # of a symbol, told at a start; half a page of the venue's
 
 
@@ -78,7 +79,10 @@ class Holdings:
         floor = newest_trade
         if known:
             floor = known[0] if len(known) >= TRADES_KNOWN else 0
-        self.fetched_up_to[symbol] = self._floor[symbol] = floor
+        self._floor[symbol] = floor
+        # Not 0, which means that nothing is known and asks for the last day only: a position may
+        # have been closed days ago, while nobody was there.
+        self.fetched_up_to[symbol] = floor or (_FROM_THE_FIRST if known else 0)
         self._counted[symbol] = dict.fromkeys(known)
 
     def forget(self, symbol: str) -> None:

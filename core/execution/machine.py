@@ -93,6 +93,7 @@ class ExecutionMachine:
             self._protection,
             self._recovery,
             gate=self._gate,
+            orphans=self._orphans,
             late=self._late,
             brackets=self.brackets,
             holdings=self.holdings,

@@ -1,7 +1,9 @@
 """Own conditional orders that protect nothing: found every half minute, removed by two sources.
 
 What is open is learned from events and answers and set right by every list.  An order whose symbol
-our book holds nothing of is suspected; a snapshot that shows no position either removes it.
+our book holds nothing of is suspected; a snapshot that shows no position either removes it.  Until
+it is gone its symbol takes no entry: the venue keeps one stop a side, so an old one would stand
+where the new one belongs, at the wrong price.
 """
 
 from core import messages as m
@@ -13,6 +15,7 @@ from core.execution.gate import CONDITIONALS_MAX
 from core.execution.holdings import Holdings
 
 _EVERY_NS = 30 * NS_PER_S
+_AGAIN_NS = 6 * NS_PER_S  # while some are suspected: just longer than what makes them certain
 _MANY = CONDITIONALS_MAX * 9 // 10
 QUIET_NS = 5 * NS_PER_S  # a symbol flat for so long, by two sources, needs no stop
 
@@ -60,12 +63,18 @@ class Orphans:
             and self._holdings.of(symbol).quantity == ZERO
         ]
 
+    def left_over(self, symbol: str) -> str:
+        """Say which order of an earlier trade keeps a symbol from entries; empty if none."""
+        name = next((name for name, of in self.open.items() if of == symbol), "")
+        return f"{name} of an earlier trade is still open" if name else ""
+
     def due(self, now: Moment) -> bool:
-        """Tell, every half minute, whether a snapshot is wanted to remove some."""
+        """Tell, every half minute and sooner while there are some, whether a snapshot is wanted."""
         if now.wall_ns < self._due_wall_ns:
             return False
-        self._due_wall_ns = now.wall_ns + _EVERY_NS
-        return bool(self.suspects())
+        found = bool(self.suspects())
+        self._due_wall_ns = now.wall_ns + (_AGAIN_NS if found else _EVERY_NS)
+        return found
 
     def reap(self) -> tuple[object, ...]:
         """Cancel all suspects at once: the venue takes no further conditional order."""

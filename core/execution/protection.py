@@ -232,7 +232,7 @@ class Protection:
         }.get(update.status, OrderState.REJECTED)
         out: list[object] = [self.moved(leg.client_id, state, now, reason=update.reason)]
         asked = leg.asked_gone_wall_ns and leg.purpose is not Purpose.STOP
-        if bracket.quantity == ZERO or bracket.phase is Phase.CLOSING or asked:
+        if not bracket.in_market() or bracket.phase is Phase.CLOSING or asked:
             return tuple(out)
         # Still in the market, and nobody here asked for this.
         if leg.purpose is Purpose.STOP:
@@ -278,7 +278,7 @@ class Protection:
 
     def flatten(self, bracket: Bracket, why: str, now: Moment) -> Out:
         """Close the position at market, reduce-only."""
-        if bracket.flat() or (bracket.quantity == ZERO and bracket.executed == ZERO):
+        if not bracket.in_market():
             return ()
         bracket.enter(Phase.CLOSING, now.wall_ns)
         bracket.exiting_since_wall_ns = bracket.exiting_since_wall_ns or now.wall_ns

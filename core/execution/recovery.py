@@ -30,6 +30,7 @@ _SNAPSHOT_PATIENCE_NS = 15 * NS_PER_S
 _ANSWER_NS = 30 * NS_PER_S  # a request unanswered for longer will not be answered
 _RETRY_NS = 2 * NS_PER_S
 _AGAIN_NS = NS_PER_S
+_VANISHED_NS = 10 * NS_PER_S  # lists lag: what we just traded is not gone because one lacks it
 _ASKS_KEPT = 16
 _WAITING = (Phase.RECORDING, Phase.SENT, Phase.UNKNOWN)
 
@@ -59,8 +60,8 @@ class Recovery:
         self._orphans = orphans
         self._gate = gate
         self._income = ListedIncome()
-        self.unclaimed = Unclaimed(protection, late)
-        self._begun = False
+        self.unclaimed = Unclaimed(protection, late, settings.outcome_ns)
+        self.begun = False
         self._asked_wall_ns = 0  # 0: no snapshot is on its way
         self._due_wall_ns = 0  # next drop copy or retry
         self._touched_wall_ns: dict[str, int] = {}
@@ -70,9 +71,8 @@ class Recovery:
         self._compared = False
         self._restarted_wall_ns = 0
         self._asks: deque[int] = deque(maxlen=_ASKS_KEPT)  # stamps of our own questions
-        self._again = self._told_flat = (
-            False  # asked meanwhile; told what nobody holds, once a start
-        )
+        self._again = False  # asked meanwhile
+        self._told_flat = False  # what nobody holds, once a start
         self._foreign_orders = 0
         self._twice: frozenset[str] = frozenset()  # symbols of which the venue shows two positions
         self.compared_wall_ns = 0  # when the newest snapshot worked off was taken
@@ -83,6 +83,7 @@ class Recovery:
         self._holdings.begin(book)
         self._brackets.clear()
         self._adoption.intents = book.intents
+        self._adoption.opened_by.clear()
         unclaimed: dict[str, tuple[m.Intent, str]] = {}
         for intent, state in book.intents:
             if intent.purpose is not Purpose.ENTRY or state in ENDED:
@@ -93,9 +94,9 @@ class Recovery:
             bracket = self._adoption.bracket(intent, Phase.UNKNOWN, now)
             bracket.entry_seen = state == OrderState.ACKED
             self._brackets[intent.symbol] = bracket
-        self.unclaimed.begin(unclaimed)
+        self.unclaimed.begin(unclaimed, now)
         self._income.begin(book.income_up_to_ns, now)
-        self._begun, self._told_flat = True, False
+        self.begun, self._told_flat = True, False
         self._asks.clear()
         return self.restart("start-up", now)
 
@@ -108,7 +109,7 @@ class Recovery:
     def ask(self, reason: str, now: Moment) -> Out:
         """Ask for a snapshot; if one is on its way, for another one after it."""
         waiting = now.wall_ns - self._asked_wall_ns < _SNAPSHOT_PATIENCE_NS
-        if not self._begun or (self._asked_wall_ns and waiting):
+        if not self.begun or (self._asked_wall_ns and waiting):
             self._again = True
             return ()
         self._asked_wall_ns, self._again = now.wall_ns, False
@@ -140,7 +141,7 @@ class Recovery:
                 self._asked_wall_ns = 0
                 self._due_wall_ns = now.wall_ns + _RETRY_NS
                 return ()
-            case m.StreamUp(stream="private") if message.connection > 1 and self._begun:
+            case m.StreamUp(stream="private") if message.connection > 1 and self.begun:
                 return self.restart("the user stream was interrupted", now)
             case _:
                 return ()
@@ -148,9 +149,12 @@ class Recovery:
     def tick(self, now: Moment) -> Out:
         """Finish a reconciliation whose orders are all confirmed; start the next drop copy."""
         overdue = self._asked_wall_ns + _SNAPSHOT_PATIENCE_NS <= now.wall_ns
+        out = (*self._finish(), *self.unclaimed.tick(now))
+        if self.unclaimed.denied(self.compared_wall_ns):
+            out += self.ask("an entry that the venue denies", now)
         if now.wall_ns < self._due_wall_ns or (self._asked_wall_ns and not overdue):
-            return self._finish()
-        return (*self._finish(), *self.ask("drop copy" if self._compared else self._reason, now))
+            return out
+        return (*out, *self.ask("drop copy" if self._compared else self._reason, now))
 
     # ------------------------------------------------------------------ booking
     def book_trade(self, trade: m.VenueTrade, now: Moment) -> Out:
@@ -165,6 +169,8 @@ class Recovery:
         told = self._late.heard(trade.client_id, now)
         holding = self._holdings.of(trade.symbol)
         purpose = purpose_of(self._settings.tag, trade.client_id)
+        if purpose is Purpose.ENTRY and holding.quantity == ZERO:
+            self._adoption.opened_by[trade.symbol] = trade.client_id
         ours = trade.quantity
         if purpose is None:
             reduces = trade.side.sign * holding.quantity < ZERO
@@ -312,6 +318,8 @@ class Recovery:
             and taken_wall_ns - leg.sent_wall_ns < _ANSWER_NS
             for leg in bracket.legs.values()
         )
+        if not there and taken_wall_ns - self._touched_wall_ns.get(symbol, 0) < _VANISHED_NS:
+            return False
         steady = bracket.phase in (Phase.OPEN, Phase.PROTECTED) and bracket.quantity != ZERO
         return steady and not in_flight and bracket.since_wall_ns < taken_wall_ns
 
@@ -329,7 +337,7 @@ class Recovery:
                 if bracket is None:
                     return (flat_position(symbol, now),)
                 bracket.quantity, bracket.entry_price, bracket.opened = ZERO, ZERO, True
-                bracket.entry_over, bracket.executed = True, bracket.filled
+                self.unclaimed.take_over(bracket, now)
                 return (*self._protection.clear(bracket, now), *self.settle(bracket, now))
             case reconcile.Remove():
                 if bracket is not None and bracket.leg_of(action.order.client_id) is not None:
@@ -376,9 +384,7 @@ class Recovery:
         if not self._compared:
             return ()
         naked = [b for b in self._brackets.values() if b.phase is Phase.OPEN]
-        if naked and not self.reconciled:
-            return ()
-        if self.reconciled and not self._report:
+        if (naked and not self.reconciled) or (self.reconciled and not self._report):
             return ()
         report, self._report = tuple(self._report), []
         reason = self._reason if not self.reconciled else "drop copy"

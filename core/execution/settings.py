@@ -31,3 +31,8 @@ class ExecutionSettings:
     stop_seen_ns: int = 3 * NS_PER_S  # an acknowledged stop must be shown by another source by then
     software_stop_pct: Decimal = Decimal("0.001")  # of the stop: mark beyond it by more
     software_stop_ns: int = NS_PER_S  # and for longer than this: close
+
+    @property
+    def outcome_ns(self) -> int:
+        """Return how long after it was sent an entry may still begin to exist, with slack."""
+        return self.entry_window_ns + 2 * NS_PER_S

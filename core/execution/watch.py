@@ -70,7 +70,7 @@ class Watch:
     # ------------------------------------------------------------------ held
     def _look_held(self, bracket: Bracket, now: Moment) -> Out:
         why = self._gate.must_flatten(bracket.symbol)
-        if why and bracket.quantity != ZERO:
+        if why and bracket.in_market():
             return self._protection.flatten(bracket, why, now)
         out: Out = self._protection.place_due(bracket, now)
         stop = bracket.live_price(Purpose.STOP)

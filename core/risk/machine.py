@@ -361,7 +361,7 @@ class RiskMachine:
         """
         if not self._begun:
             self._begun = True
-            self.book.day = recovered.day
+            self.book.day, self.book.yesterday = recovered.day, recovered.day_before
             self.book.peak = base_of(recovered.day, PEAK, recovered.peak_equity)
             for stored in (recovered.state, *recovered.symbol_states):
                 if stored is not None:

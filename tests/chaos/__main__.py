@@ -3,6 +3,9 @@
 python -m tests.chaos --kills 10 --random 200 --jobs 3 --json chaos.json
 python -m tests.chaos --points K6,K11 --kills 5          some points only
 python -m tests.chaos --write-docs chaos.json soak.json  figures into docs/reliability.md
+
+With --json FILE each round is a line of FILE.rounds at once, and FILE is written anew every half
+minute; --resume with the same FILE goes on with what was not met yet.
 """
 
 # ruff: noqa: T201 - it is a command: what it finds goes to the terminal
@@ -14,9 +17,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,6 +28,7 @@ from actors.kill_points import POINTS
 from tests.chaos.evidence import Row
 from tests.chaos.processes import CANARIES, ROOT, die_with_parent
 from tests.chaos.report import summary, table, write_docs
+from tests.chaos.round_log import RoundLog, left
 from tests.chaos.rounds import EARLY, LAST, RANDOM, Job
 from tests.chaos.textbook import POINTS as TEXTBOOK_POINTS
 from tests.chaos.textbook import TextbookJob
@@ -34,6 +38,7 @@ SUBJECTS = {OURS: Job, TEXTBOOK: TextbookJob}
 # Found and not mended yet: shown, but it does not fail a run.
 KNOWN: dict[str, str] = {}
 _PAGE = ROOT / "docs" / "reliability.md"
+_REPORT_S = 30.0
 _EARLY_PART = 5  # every fifth random kill strikes while it starts
 
 
@@ -48,19 +53,26 @@ def plan(points: list[str], kills: int, random: int, seed: int) -> list[str]:
 def work(
     folder: str, seed: int, points: list[str], *, subject: str, seconds: float, **given: Any
 ) -> Row:
-    """Run one job from its venue to its end; the rounds, and which files hold a secret.
+    """Run one job from its venue to its end; which files hold a secret, and what trouble it had.
 
-    `given` are the job's own options.
+    `given` are the job's own options; each round is in the log once it is over.
     """
     die_with_parent()
-    here = Path(folder)
+    here, log = Path(folder), RoundLog(given.pop("log"))
     until = time.monotonic() + seconds if seconds else float("inf")
-    job = SUBJECTS[subject](here, seed, **given)
+    number = int(here.name.removeprefix("job"))
     try:
-        rounds = job.run([*points, LAST], until)
+        job = SUBJECTS[subject](here, seed, note=partial(log.append, number), **given)
+    except Exception as trouble:  # noqa: BLE001 - the other jobs go on
+        return {"secrets": [], "slow": 1.0, "trouble": f"job {number}: {trouble!r:.300}"}
+    trouble_of_job = ""
+    try:
+        job.run([*points, LAST], until)
+    except Exception as trouble:  # noqa: BLE001 - its rounds count, and the other jobs go on
+        trouble_of_job = f"job {number}: {trouble!r:.300}"
     finally:
         job.venue.stop()
-    return {"rounds": [asdict(r) for r in rounds], "secrets": leaks(here), "slow": job.slow}
+    return {"secrets": leaks(here), "slow": job.slow, "trouble": trouble_of_job}
 
 
 def leaks(folder: Path) -> list[str]:
@@ -83,28 +95,18 @@ def main() -> int:
     known = [*POINTS] if given.subject == OURS else [*TEXTBOOK_POINTS]
     points = given.points.split(",") if given.points else known
     chosen = plan(points, given.kills, given.random, given.seed)
-    began = time.monotonic()
     root = Path(tempfile.mkdtemp(prefix="chaos-"))
+    log = RoundLog(Path(f"{given.json}.rounds") if given.json else root / "rounds")
+    log.begin(resume=given.resume)
+    todo = left(chosen, log.rows())
     with _databases(given.jobs, wanted=given.postgres) as urls:
-        results = _run(given, chosen, root, urls)
-    rounds = [r for result in results for r in result["rounds"]]
-    figures = summary(
-        rounds,
-        what="chaos" if given.subject == OURS else f"baseline: {given.subject}",
-        database="PostgreSQL" if given.postgres else "SQLite",
-        jobs=given.jobs,
-        seed=given.seed,
-        seconds=time.monotonic() - began,
-        slowness=round(max(result["slow"] for result in results), 1),
-        secrets_found=[name for result in results for name in result["secrets"]],
-    )
+        figures = _run(given, todo, root, urls, log)
     if figures["secrets_found"]:
         found = figures["secrets_found"]
         figures["violations"]["I16"] = {"count": len(found), "examples": found[:3]}
     print("\n".join(table(figures)))
     if given.json:
-        text = json.dumps({**figures, "all_rounds": rounds}, indent=1)
-        given.json.write_text(text, encoding="utf-8")
+        _write(given.json, figures, log)
     short = [p for p in points if given.kills and figures["points"][p]["hit"] < given.kills]
     if short:
         print(f"not hit as often as asked: {', '.join(short)}")
@@ -118,22 +120,69 @@ def main() -> int:
     return int(bool(broken or short))
 
 
-def _run(given: argparse.Namespace, chosen: list[str], root: Path, urls: list[str]) -> list[Row]:
+def _run(
+    given: argparse.Namespace, todo: list[str], root: Path, urls: list[str], log: RoundLog
+) -> Row:
+    """Run the jobs, say how far they are, and return the figures of all rounds."""
+    began, before = time.monotonic(), len(log.rows())
+
+    def figures(results: list[Row]) -> Row:
+        return summary(
+            log.rows(),
+            what="chaos" if given.subject == OURS else f"baseline: {given.subject}",
+            database="PostgreSQL" if given.postgres else "SQLite",
+            jobs=given.jobs,
+            seed=given.seed,
+            seconds=time.monotonic() - began,
+            slowness=round(max((result["slow"] for result in results), default=1.0), 1),
+            secrets_found=[name for result in results for name in result["secrets"]],
+            trouble=[result["trouble"] for result in results if result["trouble"]],
+        )
+
     with ProcessPoolExecutor(given.jobs) as pool:
-        futures = [
+        waiting: set[Future[Row]] = {
             pool.submit(
                 work,
                 str(root / f"job{n}"),
-                given.seed * 100 + n,
-                chosen[n :: given.jobs],
+                given.seed * 100 + n + before,
+                todo[n :: given.jobs],
                 subject=given.subject,
                 database=urls[n],
                 rate_limits=given.rate_limits,
                 seconds=given.minutes * 60,
+                log=log.path,
             )
             for n in range(given.jobs)
-        ]
-        return [future.result() for future in futures]
+        }
+        futures = list(waiting)
+        while waiting:
+            waiting = wait(waiting, timeout=_REPORT_S).not_done
+            rows = log.rows()
+            _say(rows[before:], len(todo), time.monotonic() - began)
+            if given.json:
+                _write(given.json, figures([]), log)
+        return figures([future.result() for future in futures])
+
+
+def _say(rows: list[Row], wanted: int, passed_s: float) -> None:
+    """Print how far it is, and when it will be over at this pace."""
+    met = sum(row["hit"] and row["point"] != LAST for row in rows)
+    wrong = sum(bool(row["violations"]) for row in rows)
+    left_min = f"{passed_s / met * (wanted - met) / 60:.0f} min left" if met else "no pace yet"
+    driver = sum(bool(row["harness"]) for row in rows)
+    print(
+        f"{passed_s / 60:.1f} min: {met} of {wanted} kills, {len(rows)} rounds, {wrong} violated,"
+        f" {driver} with trouble of the driver's own; {left_min}",
+        flush=True,
+    )
+
+
+def _write(path: Path, figures: Row, log: RoundLog) -> None:
+    """Write the figures whole or not at all."""
+    aside = path.with_name(f"{path.name}.new")
+    text = json.dumps({**figures, "all_rounds": log.rows()}, indent=1)
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
 
 
 @contextmanager
@@ -172,6 +221,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rate-limits", action="store_true", help="the venue's; see the docs")
     parser.add_argument("--subject", choices=[*SUBJECTS], default=OURS, help="which bot")
     parser.add_argument("--json", type=Path, help="write all figures and rounds there")
+    parser.add_argument("--resume", action="store_true", help="go on with --json's file")
     parser.add_argument("--write-docs", type=Path, nargs="+", metavar="JSON")
     return parser.parse_args()
 

@@ -1,40 +1,128 @@
-"""Faults that the driver itself makes: to the process, to its storage, to its actors."""
+"""Faults that the driver makes: to the process, its storage, its strategy, its account, the clock.
 
-import json
+Each gets the `Scene`; what it leaves behind is put right by `Scene.heal`, after the bot's death.
+"""
+
+import resource
 import signal
 import sqlite3
 import threading
 from collections.abc import Callable
-from http.client import HTTPException
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from tests.chaos.processes import SYMBOLS, Bot, ask
+from tests.chaos.by_hand import cancel_a_stop, rules_of, turn_the_leverage
+from tests.chaos.evidence import Window
+from tests.chaos.processes import SETTINGS, SYMBOLS, Bot, Venue
 
 _STOPPED_S = 1.5
 _LOCKED_S = 2.0
+_GONE_S = 1.5
+_FULL_S = 1.5
+_FULL_AT_BYTES = 64 * 1024
+_HOUR_S = 3_600.0
+_DAYS_AWAY_S = 3 * 86_400.0
+_OTHER_LEVERAGE = 3
+_DATABASE = "async_bot_state.db"
 
 
-def stop_and_go_on(bot: Bot, _: Random) -> None:
+@dataclass(kw_only=True)
+class Scene:
+    """One round's bot and venue, and what is to be put right after it."""
+
+    bot: Bot
+    venue: Venue
+    dice: Random
+    windows: list[Window]
+    postgres: str = ""
+    undo: list[Callable[[], object]] = field(default_factory=list)
+
+    def heal(self) -> None:
+        """Put everything right that this round's faults changed; the bot is dead."""
+        while self.undo:
+            self.undo.pop()()
+
+    def jump(self, seconds: float) -> None:
+        """Move the venue's clock, and declare it."""
+        before = self.venue.now_ms()
+        self.venue.advance(seconds)
+        self.windows.append(Window(from_ms=before, to_ms=self.venue.now_ms(), why="jump"))
+
+
+def stop_and_go_on(scene: Scene) -> None:
     """F2: the process stands still for a while, as on a paused machine."""
+    bot = scene.bot
     bot.signal(signal.SIGSTOP)
     _later(_STOPPED_S, lambda: bot.signal(signal.SIGCONT))
 
 
-def crash_a_symbol(bot: Bot, dice: Random) -> None:
+def crash_a_symbol(scene: Scene) -> None:
     """F4: a symbol's actor raises."""
-    try:
-        address = json.loads((bot.state / "control.json").read_text(encoding="utf-8"))
-        url = f"http://{address['host']}:{address['port']}"
-        body = {"command": "crash", "symbol": dice.choice(SYMBOLS)}
-        ask("POST", url, "/command", body, token=address["token"])
-    except (OSError, ValueError, KeyError, HTTPException):
-        return  # it is on its way down, or has died of another fault
+    scene.bot.command(command="crash", symbol=scene.dice.choice(SYMBOLS))
 
 
-def lock_the_database(bot: Bot, _: Random) -> None:
-    """F47: somebody else holds the write lock for seconds (SQLite)."""
-    path = Path(bot.state) / "async_bot_state.db"
+def cancel_its_stop(scene: Scene) -> None:
+    """F35: somebody cancels the stop of a position on the venue's page."""
+    cancel_a_stop(scene.venue)
+
+
+def change_the_leverage(scene: Scene) -> None:
+    """F40: somebody moves a symbol's leverage."""
+    symbol, venue = scene.dice.choice(SYMBOLS), scene.venue
+    turn_the_leverage(venue, symbol, _OTHER_LEVERAGE)
+    scene.undo.append(lambda: turn_the_leverage(venue, symbol, int(SETTINGS["LEVERAGE"])))
+
+
+def delist_a_symbol(scene: Scene) -> None:
+    """F43: a symbol stops trading; its resting orders are gone."""
+    _with_status(scene, status="SETTLING")
+
+
+def hide_a_symbol(scene: Scene) -> None:
+    """F45: the list of symbols lacks one."""
+    _with_status(scene, status="TRADING", hidden=True)
+
+
+def change_the_filters(scene: Scene) -> None:
+    """F44: a symbol's tick grows tenfold under way."""
+    symbol, venue = scene.dice.choice(SYMBOLS), scene.venue
+    rules = rules_of(venue, symbol)
+    coarse = {"tickSize": f"{float(rules['tickSize']) * 10:f}"}
+
+    def change(args: dict[str, str]) -> None:
+        fault = {"kind": "filter_change", "count": 1, "match": {"symbol": symbol}, "args": args}
+        venue.inject([fault])
+
+    began = venue.now_ms()
+    change(coarse)
+
+    def put_back() -> None:
+        change(rules)
+        scene.windows.append(Window(from_ms=began, to_ms=venue.now_ms(), why="filters"))
+
+    scene.undo.append(put_back)
+
+
+def fill_the_disk(scene: Scene) -> None:
+    """F46, F49: for a while no file of the bot can grow: database, log and trace (EFBIG)."""
+    pid = scene.bot.pid
+
+    def limit(size: int) -> None:
+        with suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+    limit(_FULL_AT_BYTES)
+    _later(_FULL_S, lambda: limit(resource.RLIM_INFINITY))
+
+
+def lock_the_database(scene: Scene) -> None:
+    """F47: somebody else holds the write lock for seconds; on PostgreSQL that of the journal."""
+    if scene.postgres:
+        threading.Thread(target=_lock_the_journal, args=(scene.postgres,), daemon=True).start()
+        return
+    path = Path(scene.bot.state) / _DATABASE
     if not path.exists():
         return
     other = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
@@ -46,14 +134,95 @@ def lock_the_database(bot: Bot, _: Random) -> None:
     _later(_LOCKED_S, other.close)
 
 
+def take_the_database_away(scene: Scene) -> None:
+    """F48: the database's files are gone for a while (SQLite)."""
+    names = [f"{_DATABASE}{end}" for end in ("", "-wal", "-shm")]
+    aside = scene.bot.state / "aside"
+    if scene.postgres:
+        return
+    aside.mkdir(exist_ok=True)
+    moved = [name for name in names if (scene.bot.state / name).exists()]
+    for name in moved:
+        (scene.bot.state / name).rename(aside / name)
+    lock = threading.Lock()
+
+    def put_back() -> None:
+        with lock:
+            for name in moved:
+                if (aside / name).exists():
+                    (aside / name).rename(scene.bot.state / name)
+
+    _later(_GONE_S, put_back)
+    scene.undo.append(put_back)
+
+
+def cut_the_connections(scene: Scene) -> None:
+    """F50: the PostgreSQL server ends every connection of the bot."""
+    if not scene.postgres:
+        return
+    import psycopg
+
+    with psycopg.connect(scene.postgres, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+def let_hours_pass(scene: Scene) -> None:
+    """F11, F53: the venue's clock is an hour further, and the candles between were not streamed."""
+    scene.jump(_HOUR_S)
+
+
+def stay_away_for_days(scene: Scene) -> None:
+    """F54: after its death nobody starts it for three days."""
+    scene.undo.append(lambda: scene.jump(_DAYS_AWAY_S))
+
+
+def spoil_the_strategy(scene: Scene) -> None:
+    """F55: what decides answers NaN, raises, or does not come back for seconds."""
+    bad = scene.bot.state / "bad"
+    bad.write_text(scene.dice.choice(("nan", "inf", "raise", "hang")), encoding="ascii")
+    scene.undo.append(lambda: bad.unlink(missing_ok=True))
+
+
+def _with_status(scene: Scene, **args: object) -> None:
+    venue, match = scene.venue, {"symbol": scene.dice.choice(SYMBOLS)}
+
+    def change(args: dict[str, object]) -> None:
+        venue.inject([{"kind": "delist", "count": 1, "match": match, "args": args}])
+
+    change(dict(args))
+    scene.undo.append(lambda: change({"status": "TRADING", "hidden": False}))
+
+
+def _lock_the_journal(where: str) -> None:
+    import psycopg
+
+    with psycopg.connect(where) as connection:
+        connection.execute("LOCK TABLE order_intent IN EXCLUSIVE MODE")
+        connection.execute("SELECT pg_sleep(%s)", (_LOCKED_S,))
+
+
 def _later(seconds: float, action: Callable[[], None]) -> None:
     timer = threading.Timer(seconds, action)
     timer.daemon = True
     timer.start()
 
 
-DRIVER_FAULTS: dict[str, Callable[[Bot, Random], None]] = {
+DRIVER_FAULTS: dict[str, Callable[[Scene], None]] = {
     "F2": stop_and_go_on,
     "F4": crash_a_symbol,
+    "F35": cancel_its_stop,
+    "F40": change_the_leverage,
+    "F43": delist_a_symbol,
+    "F44": change_the_filters,
+    "F45": hide_a_symbol,
+    "F46": fill_the_disk,
     "F47": lock_the_database,
+    "F48": take_the_database_away,
+    "F50": cut_the_connections,
+    "F53": let_hours_pass,
+    "F54": stay_away_for_days,
+    "F55": spoil_the_strategy,
 }

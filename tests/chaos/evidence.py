@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from actors.edges.database import DatabaseManager
 from core.clock import NS_PER_MS
 from core.execution.client_id import purpose_of
 from core.messages import Purpose
@@ -28,6 +29,8 @@ class Limits:
     margin_usage: Decimal = Decimal("0.8")
     orders_per_10s: int = 300
     naked_s: float = 5.0
+    day_loss: Decimal = Decimal("0.9")  # of the day's first wallet
+    weight_per_min: int = 2_400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +39,7 @@ class Window:
 
     from_ms: float
     to_ms: float
-    why: str  # dead, recovering, fault, jump
+    why: str  # dead, fault, jump, filters
 
 
 @dataclass(kw_only=True)
@@ -59,6 +62,8 @@ class Evidence:
     status: Row = field(default_factory=dict)
     foreign_since_ms: dict[str, float] = field(default_factory=dict)
     banned: int = 0  # 418 answers nobody injected
+    weights: tuple[int, ...] = ()  # request weight of a minute, as the venue counted it
+    audit_faults: tuple[str, ...] = ()  # what verifying the audit chain found
     recovered_s: float = 0.0
     secrets: list[str] = field(default_factory=list)  # files that hold a secret
 
@@ -109,6 +114,14 @@ class Database:
                 return list(connection.execute(query))
             except psycopg.errors.UndefinedTable:
                 return []
+
+    def audit_faults(self) -> tuple[str, ...]:
+        """Verify the audit chain, as `run.py check` does; what is wrong with it."""
+        manager = DatabaseManager(self._where, read_only=True)
+        try:
+            return manager.verify_audit().faults
+        finally:
+            manager.close()
 
     def read(self, limits: Limits, ledger: Row) -> Evidence:
         """Return what the database holds beside a ledger."""

@@ -14,13 +14,15 @@ Span = tuple[float, float]
 class Naked:
     """One interval without a stop of ours.  `from_ms`, `to_ms` venue time, the rest wall seconds.
 
-    `seconds` is without the declared windows, `across` with the time in which nobody was there.
+    `seconds` is without the declared windows, `under` counts those of faults, `across` the time in
+    which nobody was there as well; a jump of the venue's clock is no time.
     """
 
     symbol: str
     from_ms: float
     to_ms: float
     seconds: float
+    under: float
     across: float
     restart: bool
 
@@ -102,12 +104,14 @@ def _judged(evidence: Evidence, symbol: str, gap: Span) -> Naked:
     windows = evidence.windows
     speed = evidence.limits.speed * 1000
     jumps = [(w.from_ms, w.to_ms) for w in windows if w.why == "jump"]
+    alone = [(w.from_ms, w.to_ms) for w in windows if w.why in ("jump", "dead")]
     excused = [(w.from_ms, w.to_ms) for w in windows]
     return Naked(
         symbol=symbol,
         from_ms=gap[0],
         to_ms=gap[1],
         seconds=_length(_without(gap, excused)) / speed,
+        under=_length(_without(gap, alone)) / speed,
         across=_length(_without(gap, jumps)) / speed,
         restart=any(_overlap(gap, w) for w in windows if w.why == "dead"),
     )

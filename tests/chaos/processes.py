@@ -31,6 +31,7 @@ SETTINGS = {
     "SYMBOLS": ",".join(SYMBOLS),
     "ALLOW_TECHNICAL_ONLY": "true",
     "KLINE_HISTORY": "60",
+    "LEVERAGE": "5",
     "STOPLOSS_PCT": "0.002",
     "TAKE_PROFIT_PCT": "0.003",
     "MAX_SYMBOL_NOTIONAL_X": "0.25",
@@ -72,14 +73,22 @@ def eventually(what: str, probe: Callable[[], Any], within_s: float, pause_s: fl
         time.sleep(pause_s)
 
 
-def ask(method: str, url: str, path: str, body: Any = None, token: str = "") -> Any:
+def ask(
+    method: str,
+    url: str,
+    path: str,
+    body: Any = None,
+    *,
+    token: str = "",
+    headers: dict[str, str] | None = None,
+) -> Any:
     """Return the JSON of an HTTP answer; raises OSError or HTTPException where there is none."""
     host, _, port = url.removeprefix("http://").partition(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=_TIMEOUT_S)
     try:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        bearer = {"Authorization": f"Bearer {token}"} if token else {}
         data = None if body is None else json.dumps(body)
-        connection.request(method, path, data, headers)
+        connection.request(method, path, data, {**bearer, **(headers or {})})
         return json.loads(connection.getresponse().read())
     finally:
         connection.close()
@@ -119,7 +128,8 @@ class Venue:
     """`run.py venue` on a free port, alive through all rounds of a job.
 
     Rate limits are off unless asked for: a start costs some 290 of the 2,400 weight a minute, and a
-    bot that is killed every few seconds starts more often than that.
+    bot that is killed every few seconds starts more often than that.  Its counts are told all the
+    same and the bot obeys them, so the driver waits for a new minute (`weight_used`).
     """
 
     def __init__(
@@ -158,6 +168,16 @@ class Venue:
 
     def now_ms(self) -> float:
         return float(self.get("/sim/health")["venue_ms"])
+
+    def weight_used(self) -> int:
+        """Return the request weight of the present minute, counted with limits on or off."""
+        host, _, port = self.url.removeprefix("http://").partition(":")
+        connection = http.client.HTTPConnection(host, int(port), timeout=_TIMEOUT_S)
+        try:
+            connection.request("GET", "/fapi/v1/ping")
+            return int(connection.getresponse().getheader("X-MBX-USED-WEIGHT-1M") or 0)
+        finally:
+            connection.close()
 
     def inject(self, faults: list[Row]) -> None:
         if faults:
@@ -243,6 +263,15 @@ class Bot:
             return dict(ask("GET", url, "/snapshot", token=address["token"]))
         except (OSError, ValueError, KeyError, http.client.HTTPException):
             return {}
+
+    def command(self, **body: Any) -> None:
+        """Give the control API a command; nothing where there is none (any more)."""
+        try:
+            address = json.loads((self.state / "control.json").read_text(encoding="utf-8"))
+            url = f"http://{address['host']}:{address['port']}"
+            ask("POST", url, "/command", body, token=address["token"])
+        except (OSError, ValueError, KeyError, http.client.HTTPException):
+            return  # it is on its way down, or has died of another fault
 
     def trade(self, go: bool) -> None:
         """Let the dice fall, or hold them."""

@@ -3,16 +3,21 @@
 import json
 import subprocess
 from collections import Counter
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from actors.kill_points import POINTS
+from tests.chaos.elsewhere import ELSEWHERE
 from tests.chaos.evidence import Row
 from tests.chaos.processes import ROOT
+from tests.chaos.round_log import outcome
 from tests.chaos.rounds import EARLY, LAST, RANDOM
+from tests.chaos.swarm import CATALOGUE
 
 _BUCKETS_S = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 _FAULTY = "F"
+FAULTS = 57
 
 
 def quantiles(values: list[float]) -> Row:
@@ -47,8 +52,9 @@ def summary(rounds: list[Row], **facts: Any) -> Row:
     online = [n["seconds"] for n in naked if not n["restart"] and not n["fault"]]
     under = [n["across"] for n in naked if not n["restart"] and n["fault"]]
     across = [n["across"] for n in naked if n["restart"]]
-    resolved: Counter[str] = Counter()
+    resolved, struck = Counter[str](), Counter[str]()
     for r in rounds:
+        struck.update(r.get("struck", {}))
         resolved.update(r["resolved"])
     back = [r for r in rounds if r["active_s"]]
     return {
@@ -59,9 +65,11 @@ def summary(rounds: list[Row], **facts: Any) -> Row:
         "points": {p: {"hit": hits[p], "missed": missed[p]} for p in POINTS},
         "random_kills": {p: hits[p] for p in (RANDOM, EARLY, LAST)},
         "violations": _counted(wrong),
+        "rounds_with_trouble": sum(bool(r["harness"]) for r in rounds),
         "rounds_violated": sum(bool(r["violations"]) for r in rounds),
         "bound_95": round(3 / kills, 4) if kills else None,
         "faults": _by_fault(rounds),
+        "struck": dict(struck),
         "states_after": dict(Counter(r["state"] or "not back" for r in rounds)),
         "recovery_s": quantiles([r["active_s"] for r in back]),
         "protected_s": quantiles([r["protected_s"] for r in back if r["protected_s"]]),
@@ -84,13 +92,17 @@ def _counted(wrong: list[tuple[str, str]]) -> Row:
 
 
 def _by_fault(rounds: list[Row]) -> Row:
-    """Return for each fault the rounds that had it, and how those ended."""
+    """Return for each fault the rounds that had it, and what the next comparison found."""
     table: dict[str, Counter[str]] = {}
+    jobs: dict[Any, list[Row]] = {}
     for r in rounds:
-        for number in sorted(set(r["faults"])) or ["none"]:
-            row = table.setdefault(number, Counter())
-            row["rounds"] += 1
-            row["clean" if not r["violations"] else "violated"] += 1
+        jobs.setdefault(r["job"], []).append(r)
+    for rows in jobs.values():
+        for r, after in zip_longest(rows, rows[1:]):
+            for number in sorted(set(r["faults"])) or ["none"]:
+                row = table.setdefault(number, Counter())
+                row["rounds"] += 1
+                row[outcome(r, after)] += 1
     order = sorted(table, key=lambda n: int(n[1:]) if n.startswith(_FAULTY) else 0)
     return {n: dict(table[n]) for n in order}
 
@@ -133,6 +145,10 @@ def table(figures: Row) -> list[str]:
     ]
     drawn = figures["random_kills"]
     early = drawn[EARLY]
+    if figures["rounds_with_trouble"]:
+        told = figures.get("trouble") or ()
+        lines += ["", f"Rounds with trouble of the driver's own: {figures['rounds_with_trouble']}."]
+        lines += [f"Jobs that ended early: {'; '.join(told)}."] if told else []
     lines += ["", f"Random kills: {drawn[RANDOM] + drawn[LAST]} in trading, {early} in starting."]
     lines += ["", "| | n | p50 s | p99 s | max s |", "|---|---|---|---|---|"]
     lines += [
@@ -149,17 +165,27 @@ def table(figures: Row) -> list[str]:
     ]
     lines += ["", f"Entries open at a death became: {_words(figures['entries_open_at_death'])}."]
     lines += [f"State after recovery: {_words(figures['states_after'])}."]
-    lines += ["", "| fault | rounds | clean | violated |", "|---|---|---|---|"]
-    lines += [
-        f"| {n} | {row['rounds']} | {row.get('clean', 0)} | {row.get('violated', 0)} |"
-        for n, row in figures["faults"].items()
-    ]
+    lines += [f"Times that a fault of the venue's struck, by kind: {_words(figures['struck'])}."]
+    lines += _fault_table(figures["faults"])
     lines += ["", "| invariant | violations | per 100 kills | first |", "|---|---|---|---|"]
     part = 100 / max(1, figures["kills"])
     lines += [
         f"| {name} | {row['count']} | {row['count'] * part:.0f} | {row['examples'][0][:160]} |"
         for name, row in figures["violations"].items()
     ] or ["| all | 0 | 0 | |"]
+    return lines
+
+
+def _fault_table(faults: Row) -> list[str]:
+    """Return a line for each fault of the catalogue: injected, shown elsewhere, or neither."""
+    injected = {name for name, *_ in CATALOGUE}
+    lines = ["", "| fault | rounds | clean | violated | driver | elsewhere |", "|---" * 6 + "|"]
+    for n in ["none", *(f"F{number}" for number in range(1, FAULTS + 1))]:
+        row, (why, tests) = faults.get(n, {}), ELSEWHERE.get(n, ("", ()))
+        names = ", ".join(f"`{t.partition('::')[2] or t}`" for t in tests)
+        counts = [row.get(k, 0) for k in ("rounds", "clean", "violated", "harness")]
+        shown = [str(c) if row or n in injected else "" for c in counts]
+        lines.append(f"| {n} | {' | '.join(shown)} | {why}{': ' if why and names else ''}{names} |")
     return lines
 
 
@@ -175,7 +201,12 @@ def _soak_table(figures: Row) -> list[str]:
         "| | after warming up | at the end | per 100,000 bars |",
         "|---|---|---|---|",
     ]
-    names = {"rss_mib": "resident MiB", "threads": "threads", "files": "open files"}
+    names = {
+        "rss_mib": "resident MiB",
+        "threads": "threads",
+        "files": "open files",
+        "database_mib": "database MiB",
+    }
     return lines + [
         f"| {name} | {first[key]} | {last[key]} | {slopes[key]:+.2f} |"
         for key, name in names.items()

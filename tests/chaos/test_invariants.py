@@ -152,6 +152,27 @@ def _naked(e: Evidence) -> None:
     e.ledger["algo_orders"][0]["history"][0]["time"] = T0 + 8 * SECOND
 
 
+def _put_late(seconds: float) -> "Break":
+    def change(e: Evidence) -> None:
+        e.ledger["algo_orders"][0]["history"][0]["time"] = T0 + seconds * SECOND
+
+    return change
+
+
+def _late_under_faults(e: Evidence) -> None:
+    _put_late(9)(e)
+    e.windows.append(Window(from_ms=T0 - SECOND, to_ms=T0 + 20 * SECOND, why="fault"))
+
+
+def _loses_a_day(e: Evidence) -> None:
+    """Lose all but a little in the morning, then enter all the same."""
+    e.ledger["income"].insert(1, income("REALIZED_PNL", "-9100", T0 - 1e5 - 6000 * SECOND / 60))
+
+
+def _loses_more_than_a_day(e: Evidence) -> None:
+    e.ledger["income"].append(income("REALIZED_PNL", "-10600", T0 + 61 * SECOND))
+
+
 def _stop_lost(e: Evidence) -> None:
     e.ledger["algo_orders"][0]["history"][1] = {"time": T0 + 9 * SECOND, "status": "CANCELED"}
 
@@ -209,6 +230,8 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("I1", "more filled than approved", _set("orders:0", executedQty="0.011")),
     ("I2", "the stop came late", _naked),
     ("I2", "the stop was cancelled", _stop_lost),
+    ("I2", "the stop came a second late", _put_late(6)),
+    ("I2 under faults", "faults are no excuse for that long", _late_under_faults),
     ("I2", "the stop is on the wrong side", _stop_on_the_wrong_side),
     ("I3", "a fill is missing", lambda e: e.fills.pop()),
     ("I3", "a fill was invented", lambda e: e.ledger["trades"].pop()),
@@ -223,6 +246,8 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("I4", "too large for a symbol", _huge),
     ("I4", "too many positions", _four_positions),
     ("I4", "an entry after a halt", _put("states", [("HALTED", T0 - 5 * SECOND)])),
+    ("I4", "an entry after the day's limit was lost", _loses_a_day),
+    ("I4", "a day lost more than its limit and the gaps", _loses_more_than_a_day),
     ("I5", "an acknowledged row is gone", _put("promised", frozenset({"afb-E-gone-0"}))),
     ("I5", "a known fill is gone", _put("known_fills", frozenset({("BTCUSDT", 77)}))),
     ("I6", "an exit turned the position", _turned),
@@ -241,6 +266,7 @@ BROKEN: list[tuple[str, str, Break]] = [
         _put("foreign_since_ms", {"BTCUSDT": T0 - 20 * SECOND}),
     ),
     ("I10", "too many orders in ten seconds", _crowd),
+    ("I10", "too much weight in a minute", _put("weights", (600, 2_401))),
     ("I10", "banned", _put("banned", 1)),
     (
         "I11",
@@ -260,6 +286,7 @@ BROKEN: list[tuple[str, str, Break]] = [
         _put("epochs", [(1, T0 - 60 * SECOND), (2, T0 - 30 * SECOND)]),
     ),
     ("I14", "no decision", _set("intents:0", decision=None)),
+    ("I14 audit", "a link of the chain changed", _put("audit_faults", ("audit link 7 changed",))),
     ("I15", "money is missing", _set("fills:1", realized_pnl="2.99999999")),
     (
         "I15 funding",
@@ -312,6 +339,21 @@ def test_a_jump_of_the_venue_clock_is_no_time():
     evidence.windows.append(Window(from_ms=T0, to_ms=T0 + 7 * SECOND, why="jump"))
     (gap,) = intervals(evidence)
     assert gap.across == pytest.approx(1.0)
+
+
+def test_faults_lengthen_the_naked_time_only_by_a_request_that_is_never_answered():
+    evidence = a_clean_trade()
+    _put_late(7)(evidence)
+    evidence.windows.append(Window(from_ms=T0, to_ms=T0 + 20 * SECOND, why="fault"))
+    assert violations(evidence, ("I2", "I2 under faults")) == {}
+
+
+def test_a_refusal_while_the_venues_rules_changed_is_no_defect():
+    evidence = a_clean_trade()
+    evidence.intents[1]["reason"] = "-4014 Price not increased by tick size"
+    assert "I11" in violations(evidence)
+    evidence.windows.append(Window(from_ms=T0 - SECOND, to_ms=T0, why="filters"))
+    assert "I11" not in violations(evidence)
 
 
 def test_money_is_compared_exactly():

@@ -110,6 +110,8 @@ def a_desk(**book: Any) -> Desk:
 def a_stored_book(said: list[Any]) -> m.RecoveredBook:
     """What the database holds after all that was said (`actors/edges/recovery.py`)."""
     rows: dict[str, tuple[m.Intent, OrderState]] = {}
+    executed: set[str] = set()
+    booked: set[str] = set()
     fills: dict[tuple[str, int], BookedFill] = {}
     for fact in said:
         match fact:
@@ -119,7 +121,10 @@ def a_stored_book(said: list[Any]) -> m.RecoveredBook:
                 intent, state = rows[name]
                 if may_become(state, OrderState(fact.state)):
                     rows[name] = (intent, OrderState(fact.state))
+                if fact.executed and intent.purpose is Purpose.ENTRY:
+                    executed.add(name)
             case m.FillBooked():
+                booked.add(fact.client_id)
                 fills[fact.symbol, fact.trade_id] = BookedFill(
                     symbol=fact.symbol,
                     trade_id=fact.trade_id,
@@ -135,7 +140,9 @@ def a_stored_book(said: list[Any]) -> m.RecoveredBook:
     newest = {(i.symbol, i.purpose): name for name, (i, _) in rows.items() if i.symbol in held}
     return a_book(
         intents=tuple(
-            row for name, row in rows.items() if row[1] not in ENDED or name in newest.values()
+            row
+            for name, row in rows.items()
+            if row[1] not in ENDED or name in newest.values() or name in executed - booked
         ),
         positions=tuple((s, p.quantity) for s, p in held.items()),
         entry_prices=tuple((s, p.entry_price) for s, p in held.items()),

@@ -10,7 +10,7 @@ from core import messages as m
 from core.execution.bracket import Phase
 from core.execution.machine import protect_first
 from core.messages import Failure, Purpose, Side
-from tests.builders import SYMBOL, a_book, an_intent
+from tests.builders import SYMBOL, a_book, a_proposal, an_intent
 from tests.execution.desk import (
     ENTRY,
     STOP,
@@ -72,6 +72,46 @@ def test_a_position_whose_trades_carry_our_ids_is_ours():
     trade = a_trade(1, ENTRY, Side.BUY)
     out = desk.tell(a_snapshot(desk, trades=(trade,), positions=(a_venue_position(),)), 0.1)
     assert [o.trigger_price for o in stops(out)] == [98]
+
+
+OTHER = an_intent(client_id=name_of(Purpose.ENTRY, 0, a_proposal(2)), proposal_id="other")
+
+
+def entries_moved(out: tuple[object, ...]) -> list[str]:
+    return [x.client_id for x in some(m.IntentMoved, out) if "-E-" in x.client_id]
+
+
+def test_a_position_belongs_to_the_entry_of_its_trade_not_to_one_believed_absent():
+    """The row of its entry ended before the process died; its fill was not booked."""
+    desk = a_desk(intents=((an_intent(client_id=ENTRY), "EXPIRED"),), absent=(OTHER,))
+    trade = a_trade(1, ENTRY, Side.BUY)
+    out = desk.tell(a_snapshot(desk, trades=(trade,), positions=(a_venue_position(),)), 0.1)
+    assert [o.client_id for o in stops(out)] == [STOP]
+    assert entries_moved(out) == []
+    assert some(m.EntryEnded, out) == []
+
+
+def test_a_position_whose_trades_are_not_listed_belongs_to_the_entry_of_its_stop():
+    desk = a_desk(absent=(OTHER, an_intent(client_id=ENTRY)))
+    out = desk.tell(a_snapshot(desk, positions=(a_venue_position(),), orders=(STOP_ORDER,)), 0.1)
+    assert entries_moved(out) == [ENTRY]
+
+
+def test_a_trade_of_a_position_long_closed_names_no_other_position():
+    desk = a_desk(absent=(an_intent(client_id=ENTRY),))
+    trades = (a_trade(1, ENTRY, Side.BUY), a_trade(2, STOP, Side.SELL))
+    desk.tell(a_snapshot(desk, trades=trades), 0.1)
+    assert is_free(desk)
+    stop = replace(STOP_ORDER, client_id=name_of(Purpose.STOP, 0, a_proposal(2)))
+    out = desk.tell(a_snapshot(desk, positions=(a_venue_position(),), orders=(stop,)), 10)
+    assert desk.machine.brackets[SYMBOL].entry is None
+    assert entries_moved(out) == []
+
+
+def test_an_entry_believed_absent_explains_no_position_without_a_word_of_it():
+    desk = a_desk(absent=(OTHER,))
+    out = desk.tell(a_snapshot(desk, positions=(a_venue_position(),), orders=(STOP_ORDER,)), 0.1)
+    assert entries_moved(out) == []
 
 
 def test_a_position_that_an_open_stop_of_ours_guards_is_ours():

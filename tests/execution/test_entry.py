@@ -286,6 +286,46 @@ def test_an_entry_that_the_venue_spoke_of_is_never_believed_absent():
     assert SYMBOL in desk.machine.brackets
 
 
+def test_an_entry_that_the_venue_took_and_denies_for_an_hour_has_ended_without_a_fill():
+    """Ended orders without a fill are forgotten after three days; their symbol must not wait."""
+    desk = unknown()
+    desk.tell(an_order_event(ENTRY))
+    for _ in range(3600):
+        desk.tick(1)
+        desk.tell(found(there=False))
+        if desk.heard(m.FetchSnapshot)[-1].asked_wall_ns == desk.wall_ns:
+            desk.tell(a_snapshot(desk))
+    assert desk.heard(m.EntryEnded) == []
+    denied(desk, 10)
+    assert [e.outcome for e in desk.heard(m.EntryEnded)] == ["expired"]
+    assert desk.heard(m.IntentMoved)[-1].state == OrderState.EXPIRED
+    assert is_free(desk)
+
+
+def test_an_unknown_entry_costs_few_snapshots():
+    """Each is worth a hundred queries: they would use up the weight that its resolution needs."""
+    desk = unknown()
+    before = len(desk.heard(m.FetchSnapshot))
+    denied(desk, 12)
+    assert [e.outcome for e in desk.heard(m.EntryEnded)] == ["absent"]
+    assert len(desk.heard(m.FetchSnapshot)) - before <= 5
+    assert len(desk.heard(m.QueryOrder)) >= 6
+
+
+def test_a_row_that_was_being_written_when_its_approval_was_forgotten_is_closed():
+    """Execution died and its successor's book was read before the row was committed."""
+    desk = ready()
+    out = desk.tell(m.IntentRecorded(client_id=ENTRY, epoch=7))
+    assert one(m.IntentMoved, out).state == OrderState.NOT_SENT
+    assert entries(desk) == []
+
+
+def test_a_row_of_unknown_outcome_that_is_told_again_stays_open():
+    held = {"positions": ((SYMBOL, Decimal(10)),), "entry_prices": ((SYMBOL, Decimal(100)),)}
+    desk = a_desk(intents=((an_intent(client_id=ENTRY), "SENDING"),), **held)
+    assert desk.tell(m.IntentRecorded(client_id=ENTRY, epoch=7)) == ()
+
+
 def test_a_venue_that_cannot_be_asked_keeps_the_reservation_for_ever():
     desk = unknown()
     for _ in range(300):

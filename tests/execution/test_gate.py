@@ -7,8 +7,8 @@ import pytest
 from core import messages as m
 from core.execution.entry import Entries
 from core.execution.orders_out import OrdersOut
-from core.messages import Purpose, TradingState
-from tests.builders import NOON_NS, SYMBOL, a_book, a_proposal, an_account, an_approval
+from core.messages import Purpose, Side, TradingState
+from tests.builders import NOON_NS, SYMBOL, a_book, a_mark, a_proposal, an_account, an_approval
 from tests.execution.desk import (
     ENTRY,
     TAG,
@@ -17,6 +17,7 @@ from tests.execution.desk import (
     a_snapshot,
     a_venue_order,
     a_venue_position,
+    an_answer,
     an_order_event,
     approved,
     is_free,
@@ -103,6 +104,31 @@ def test_a_stored_state_does_not_overrule_a_newer_word():
     approved(desk)
     desk.tell(RECORDED, 0.001)
     assert len(entries(desk)) == 1
+
+
+# ---------------------------------------- what an earlier trade left
+def test_a_stop_of_the_trade_before_keeps_the_next_entry_out_until_it_is_gone():
+    old = a_venue_order(
+        Purpose.STOP, name_of(Purpose.STOP, 0, a_proposal(proposal_id="a")), Side.BUY
+    )
+    desk = a_desk()
+    desk.tell(a_snapshot(desk, orders=(old,)), 0.1)
+    ended = one(m.EntryEnded, approved(desk))
+    assert (ended.outcome, ended.detail) == (
+        "refused",
+        f"{old.client_id} of an earlier trade is still open",
+    )
+    desk.wait(12)
+    desk.tell(a_snapshot(desk, orders=(old,)))
+    assert {order.client_id for order in desk.heard(m.CancelAlgoOrder)} == {old.client_id}
+    desk.tell(m.AlgoGone(client_id=old.client_id, symbol=SYMBOL, detail="canceled"))
+    assert one(m.RecordIntent, approved(desk)).intent.purpose is Purpose.ENTRY
+
+
+def test_a_foreign_stop_keeps_nobody_out():
+    desk = a_desk()
+    desk.tell(a_snapshot(desk, orders=(a_venue_order(Purpose.STOP, "web_1", Side.BUY),)), 0.1)
+    assert one(m.RecordIntent, approved(desk)).intent.purpose is Purpose.ENTRY
 
 
 # ---------------------------------------- size
@@ -294,3 +320,13 @@ def test_a_halt_keeps_positions_and_stops():
     desk.tell(an_order_event(ENTRY, trade_id=1, fills="10"))
     desk.tell(a_state(TradingState.HALTED))
     assert [o for o in some(m.PlaceOrder, desk.wait(1)) if o.reduce_only] == []
+
+
+def test_flatten_closes_what_was_executed_though_its_fill_was_not_heard_of():
+    desk = sent()
+    desk.tell(an_answer(ENTRY, Purpose.ENTRY, "FILLED", "10"), 0.01)  # the stream lost the fill
+    desk.tell(a_mark("100"), 0.01)
+    assert some(m.PlaceAlgoOrder, desk.wait(1.5))
+    desk.tell(a_state(TradingState.FLATTEN))
+    exits = [o for o in some(m.PlaceOrder, desk.wait(0.3)) if o.reduce_only]
+    assert [o.quantity for o in exits] == [10]

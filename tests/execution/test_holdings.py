@@ -32,3 +32,9 @@ def test_what_is_older_than_the_latest_known_is_not_fetched_again() -> None:
     holdings = restored(known[-1], known)
     assert holdings.fetched_up_to[SYMBOL] == 1_000
     assert not holdings.count(SYMBOL, 999)
+
+
+def test_with_few_known_trades_all_are_asked_for_not_those_of_the_last_day() -> None:
+    # 0 asks for a day; a stop that fired three days ago, while nobody was there, is older.
+    assert 0 < restored(600_000_001, (600_000_001,)).fetched_up_to[SYMBOL] < 600_000_001
+    assert restored(0, ()).fetched_up_to[SYMBOL] == 0

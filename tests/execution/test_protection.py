@@ -7,7 +7,7 @@ import pytest
 from core import messages as m
 from core.execution.order_life import OrderState
 from core.messages import Failure, Purpose, Side
-from tests.builders import NOON_NS, an_instrument
+from tests.builders import NOON_NS, a_mark, an_instrument
 from tests.execution.desk import (
     ENTRY,
     EXIT,
@@ -229,6 +229,20 @@ def test_a_stop_rejected_at_its_trigger_closes_the_position():
     desk = protected()
     desk.tell(an_algo_event(STOP, "TRIGGERED"))
     assert the_exit(desk.tell(an_algo_event(STOP, "REJECTED", reason="margin")))
+
+
+@pytest.mark.parametrize("status", ["REJECTED", "CANCELED"])
+def test_a_stop_that_ends_before_the_fill_was_heard_of_still_leaves_a_position(status):
+    desk = sent()
+    desk.tell(an_answer(ENTRY, Purpose.ENTRY, "FILLED", "10"), 0.01)  # the stream lost the fill
+    desk.tell(a_mark("100"), 0.01)
+    assert STOP in legs(desk.wait(1.5))
+    desk.tell(an_answer(STOP, Purpose.STOP), 0.01)
+    out = desk.tell(an_algo_event(STOP, status, reason="margin"))
+    if status == "REJECTED":
+        assert the_exit(out).quantity == 10
+    else:
+        assert name_of(Purpose.STOP, 1) in legs(out)
 
 
 def test_placing_again_has_an_end():

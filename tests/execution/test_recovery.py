@@ -336,7 +336,7 @@ def test_a_target_whose_answer_never_comes_is_placed_again():
 
 def test_a_position_that_vanished_frees_the_symbol_once_its_orders_are_gone():
     desk = protected()
-    desk.tick(1)
+    desk.tick(11)
     out = desk.tell(a_snapshot(desk), 0.1)
     asked = {c.client_id for c in some(m.CancelAlgoOrder, out + desk.wait(1.5))}
     assert asked == {STOP, TARGET}
@@ -452,11 +452,77 @@ def test_an_entry_that_nothing_follows_is_believed_absent_after_three_denials():
     held = {"positions": ((SYMBOL, Decimal(10)),), "entry_prices": ((SYMBOL, Decimal(100)),)}
     desk = a_desk(intents=((an_intent(client_id=ENTRY), "SENDING"),), **held)
     denied = m.OrderFound(client_id=ENTRY, symbol=SYMBOL, found=False)
+    desk.tell(a_snapshot(desk), 0.1)
+    for _ in range(5):  # it may still begin to exist
+        desk.tell(denied, 1)
     for _ in range(3):
-        assert desk.heard(m.EntryEnded) == []
-        desk.tell(denied, 2)
+        desk.tell(denied, 1)
         desk.tell(denied, 0.1)
+    assert desk.heard(m.EntryEnded) == []  # no snapshot since then shows that it has no trade
+    assert some(m.FetchSnapshot, desk.tick())
+    desk.tell(a_snapshot(desk), 0.1)
+    desk.tell(denied, 0.1)
     assert desk.heard(m.EntryEnded)[0].outcome == "absent"
+
+
+def test_an_entry_that_nothing_follows_and_the_venue_denies_for_an_hour_has_ended():
+    held = {"positions": ((SYMBOL, Decimal(10)),), "entry_prices": ((SYMBOL, Decimal(100)),)}
+    desk = a_desk(intents=((an_intent(client_id=ENTRY), "ACKED"),), **held)
+    for wait_s in (60, 3500):
+        for _ in range(10):
+            desk.tell(m.OrderFound(client_id=ENTRY, symbol=SYMBOL, found=False), 1)
+        assert desk.heard(m.EntryEnded) == []
+        desk.tell(a_snapshot(desk), wait_s)
+    desk.tell(m.OrderFound(client_id=ENTRY, symbol=SYMBOL, found=False), 60)
+    assert [e.outcome for e in desk.heard(m.EntryEnded)] == ["expired"]
+    assert desk.heard(m.IntentMoved)[-1].state == OrderState.EXPIRED
+
+
+def test_an_entry_that_nothing_follows_is_asked_for_without_waiting_for_a_drop_copy():
+    held = {"positions": ((SYMBOL, Decimal(10)),), "entry_prices": ((SYMBOL, Decimal(100)),)}
+    desk = a_desk(intents=((an_intent(client_id=ENTRY), "SENDING"),), **held)
+    desk.wait(5)
+    assert 4 <= len(desk.heard(m.QueryOrder)) <= 6
+    assert {asked.client_id for asked in desk.heard(m.QueryOrder)} == {ENTRY}
+    asked = len(desk.heard(m.QueryOrder))
+    desk.wait(600)
+    assert len(desk.heard(m.QueryOrder)) - asked < 30
+
+
+def test_a_list_that_lags_behind_a_fill_makes_no_position_vanish():
+    """Its symbol would be free for another entry, which would add to it or turn it."""
+    desk = protected()
+    desk.tell(a_snapshot(desk), 0.02)
+    assert desk.machine.holdings.of(SYMBOL).quantity == 10
+    assert one(m.EntryEnded, approved(desk, proposal=a_proposal(2))).outcome == "refused"
+    assert some(m.FetchSnapshot, desk.wait(2.5)) != []
+    desk.tick(11)
+    desk.tell(a_snapshot(desk), 0.1)
+    assert desk.machine.holdings.of(SYMBOL).quantity == 0
+
+
+def test_a_vanished_position_leaves_no_entry_without_an_end():
+    """The venue shows neither it nor more of its trades; how its entry ended is still asked for."""
+    desk = sent()
+    part = {"trade_id": 1, "fills": "4", "status": "PARTIALLY_FILLED"}
+    desk.tell(an_order_event(ENTRY, **part))
+    for name, purpose in ((STOP, Purpose.STOP), (TARGET, Purpose.TARGET)):
+        desk.tell(an_answer(name, purpose), 0.01)
+    desk.tick(11)
+    desk.tell(a_snapshot(desk), 0.1)
+    for name in (STOP, TARGET):
+        desk.tell(m.AlgoGone(client_id=name, symbol=SYMBOL, detail=""))
+    assert is_free(desk)
+    assert desk.heard(m.EntryEnded) == []
+    assert ENTRY in [asked.client_id for asked in some(m.QueryOrder, desk.wait(2))]
+    ended = m.OrderFound(
+        client_id=ENTRY, symbol=SYMBOL, found=True, status="EXPIRED", executed=Decimal(6)
+    )
+    out = desk.tell(ended)
+    assert one(m.IntentMoved, out).state == OrderState.EXPIRED
+    assert one(m.EntryEnded, out).outcome == "filled"
+    assert is_free(desk)
+    assert some(m.QueryOrder, desk.wait(70)) == []
 
 
 def test_an_entry_the_venue_once_took_is_never_believed_absent_when_it_forgot_the_order():

@@ -4,6 +4,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from actors.edges.retention import Retention
 from core import messages as m
 from core.clock import NS_PER_S, Moment
 
@@ -14,6 +15,11 @@ def a_moment(after_s: float = 0.0) -> Moment:
     """Wall and venue time apart, so that mixing them up shows."""
     passed = int(after_s * NS_PER_S)
     return Moment(venue_ns=T0 + 60 * passed, wall_ns=T0 + 7_777 + passed, speed=60.0)
+
+
+def kept(days: int) -> Retention:
+    """The same for everything that is not kept for good."""
+    return Retention(days=days, signal_days=days, snapshot_days=days)
 
 
 def a_decision(**changes: Any) -> m.Decision:

@@ -17,6 +17,7 @@ from tests.persistence.builders import (
     a_record,
     a_signal,
     a_state,
+    kept,
 )
 
 _SESSION = (
@@ -135,14 +136,14 @@ def test_pruning_leaves_a_chain_that_verifies_and_still_finds_tampering(database
         for message in told:
             database.apply(machine.handle(message, replace(a_moment(), venue_ns=at_ns)))
     now_ns = T0 + 20 * day_ns
-    while database.prune(now_ns, 10 * day_ns):
+    while database.prune(now_ns, kept(10)):
         assert database.verify_audit().faults == ()
     verdict = database.verify_audit()
     assert verdict.links < 41
     links = verdict.links
-    assert database.prune(now_ns, 10 * day_ns) == 0  # and no checkpoint for nothing
+    assert database.prune(now_ns, kept(10)) == 0  # and no checkpoint for nothing
     assert database.verify_audit().links == links
-    while database.prune(now_ns, 5 * day_ns):
+    while database.prune(now_ns, kept(5)):
         assert database.verify_audit().faults == ()
     with database._connection.session() as opened:
         first = opened.execute_sql("SELECT MIN(seq) FROM audit_chain").fetchone()[0]
@@ -153,7 +154,7 @@ def test_pruning_leaves_a_chain_that_verifies_and_still_finds_tampering(database
 def test_a_clock_that_is_wrong_empties_nothing(traded):
     traded.apply(PersistenceMachine(epoch=1).handle(a_signal(), a_moment()))
     far_ns = T0 + 3_000 * 86_400 * 10**9
-    traded.prune(far_ns, 86_400 * 10**9)
+    traded.prune(far_ns, kept(1))
     with traded._connection.session() as opened:
         assert opened.execute_sql("SELECT COUNT(*) FROM decisions").fetchone()[0] == 2
 

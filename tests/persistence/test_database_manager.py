@@ -222,7 +222,8 @@ def test_an_empty_database_recovers_an_empty_book(database):
 
 def test_recovers_each_open_intent_equal_to_the_one_recorded(database):
     other = an_intent(client_id="afb-E-bbbb-0", proposal_id="p2")
-    _tell(database, a_record(), a_record(other), a_move("REJECTED", "afb-E-bbbb-0"))
+    refused = a_move("REJECTED", "afb-E-bbbb-0", executed=Decimal(0))
+    _tell(database, a_record(), a_record(other), refused)
     assert database.recover().intents == ((an_intent(), "SENDING"),)
 
 
@@ -231,13 +232,29 @@ def test_recovers_the_newest_bracket_of_a_symbol_we_hold_even_when_it_has_ended(
     other = a_bracket(symbol="ETHUSDT")
     ended = [a_move("FILLED", intent.client_id) for intent in (*old, new[0], *other)]
     live = [a_move("ACKED", intent.client_id) for intent in new[1:]]
-    _tell(database, *map(a_record, (*old, *new, *other)), *ended, *live, a_fill())
+    fills = [
+        a_fill(trade_id=501, client_id=old[0].client_id),
+        a_fill(trade_id=502, client_id=new[0].client_id),
+        a_fill(symbol="ETHUSDT", client_id=other[0].client_id),
+        a_fill(symbol="ETHUSDT", trade_id=502, client_id=other[1].client_id, side=m.Side.SELL),
+    ]
+    _tell(database, *map(a_record, (*old, *new, *other)), *ended, *live, *fills)
     found = [(intent.client_id, state) for intent, state in database.recover().intents]
     assert found == [
         (new[0].client_id, "FILLED"),
         (new[1].client_id, "ACKED"),
         (new[2].client_id, "ACKED"),
     ]
+
+
+def test_recovers_an_ended_entry_whose_fill_is_not_booked(database):
+    """The process died between the answer and the fill: only its row tells whose trade it is."""
+    unfilled = an_intent(client_id="afb-E-bbbb-0", proposal_id="p2")
+    ended = a_move("EXPIRED", "afb-E-bbbb-0", executed=Decimal("0.000"))
+    _tell(database, a_record(), a_record(unfilled), a_move("EXPIRED"), ended)
+    assert database.recover().intents == ((an_intent(), "EXPIRED"),)
+    _tell(database, a_fill(), a_fill(trade_id=502, side=m.Side.SELL, client_id="afb-S-aaaa-0"))
+    assert database.recover().intents == ()
 
 
 def test_recovers_exact_positions_and_the_last_trade_of_every_symbol(database):
@@ -259,6 +276,7 @@ def test_recovers_the_newest_day_and_the_latched_state(database):
     _tell(database, a_day(20_316, entries=9, halted=True))
     book = database.recover()
     assert book.day == a_day(20_316, entries=9, halted=True)
+    assert book.day_before == a_day(20_315)
     assert book.state == a_state()
 
 
@@ -272,7 +290,7 @@ def test_the_peak_of_equity_survives_a_restart_that_starts_lower(database):
 
 def test_an_ended_intent_stays_ended(database):
     _tell(database, a_record(), a_move("FILLED"), a_move("ACKED"), a_move("UNKNOWN"), a_record())
-    assert database.recover().intents == ()
+    assert [state for _, state in database.recover().intents] == ["FILLED"]
 
 
 def test_an_order_held_absent_may_still_turn_up(database):

@@ -15,6 +15,7 @@ from actors.edges.lease import HELD_S, LEASE_S, RENEW_S, Holder, Lease, LeaseLos
 from core.clock import NS_PER_S
 from core.errors import UnavailableError
 from core.persistence.rows import Operation, Write
+from tests.persistence.builders import kept
 
 LEDGER = "venue-a"
 
@@ -244,7 +245,7 @@ def test_a_fenced_process_writes_nothing_at_all_not_even_its_backlog(
     old = here.process().start()
     time.s += LEASE_S + 1
     there.process().start()
-    for write in (old.commit, lambda: old.database.prune(0, 0)):
+    for write in (old.commit, lambda: old.database.prune(0, kept(1))):
         with pytest.raises(LeaseLostError):
             write()
     assert "k" not in old.database.get_bot_state()

@@ -24,6 +24,7 @@ from tests.persistence.builders import (
     a_state,
     an_income,
     an_intent,
+    kept,
 )
 from tests.persistence.writer import PATIENCE_S, Writer
 
@@ -234,7 +235,7 @@ def test_removes_what_is_older_than_it_has_to_be_kept_when_there_is_nothing_to_d
     database: NoCommits, tmp_path: Path
 ) -> None:
     day_ns = 86_400 * 10**9
-    writer = Writer(database, tmp_path, retention_days=30)
+    writer = Writer(database, tmp_path, retention=kept(30))
     for age in (40, 31, 29, 0):
         at_ns = T0 - age * day_ns
         writer.tell(

@@ -7,6 +7,7 @@ from typing import Any
 import pykka
 
 from actors.edges.database import DatabaseManager
+from actors.edges.retention import Retention
 from actors.mailbox import Envelope, Mailbox
 from actors.persistence import PersistenceActor
 from actors.tracing import Tracer
@@ -34,7 +35,7 @@ class Writer:
     """Starts generations of the room, one after the other, on one mailbox and one database."""
 
     def __init__(
-        self, database: DatabaseManager, folder: Path, retention_days: int | None = None
+        self, database: DatabaseManager, folder: Path, retention: Retention | None = None
     ) -> None:
         self.database = database
         self.clock = HandClock()
@@ -46,7 +47,7 @@ class Writer:
         for name in ("risk", "execution", "supervisor"):
             self.directory.open(name, _Room(self._told, name))
         self._machine = PersistenceMachine(epoch=1)
-        self._retention_days = retention_days
+        self._retention = retention
         self.generation = 0
         self._ref: pykka.ActorRef[PersistenceActor] | None = None
 
@@ -60,9 +61,7 @@ class Writer:
             mailbox=self.mailbox,
             directory=self.directory,
         )
-        self._ref = PersistenceActor.start(
-            context, self.database, self._machine, self._retention_days
-        )
+        self._ref = PersistenceActor.start(context, self.database, self._machine, self._retention)
         self.expect("supervisor", m.Ready)
         return self
 

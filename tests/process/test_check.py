@@ -205,6 +205,18 @@ def test_a_database_of_another_ledger_is_red(calm, tmp_path):
     assert "STATE_DIR" in found.fix
 
 
+def test_a_database_that_somebody_changed_is_red_with_the_place(calm, tmp_path):
+    assert checked(calm, tmp_path)["audit chain"][0].ok
+    manager = DatabaseManager(str(tmp_path / "state" / "async_bot_state.db"))
+    manager.begin_epoch(str(calm.get("/sim/health")["venue_id"]))
+    with manager._connection.session() as opened:
+        opened.execute_sql("UPDATE audit_chain SET content = content || ' '")
+    manager.close()
+    found = reds(checked(calm, tmp_path))["audit chain"]
+    assert "audit link 1" in found.detail
+    assert "restore" in found.fix
+
+
 def test_a_database_that_a_strangers_bot_uses_is_red(calm, tmp_path):
     checked(calm, tmp_path)
     manager = DatabaseManager(str(tmp_path / "state" / "async_bot_state.db"))

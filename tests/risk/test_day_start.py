@@ -184,6 +184,16 @@ def test_a_late_fill_of_yesterday_corrects_yesterdays_row_not_todays():
     assert ledgers(risk.handle(older, moment)) == []
 
 
+def test_after_a_restart_a_late_fill_of_yesterday_still_corrects_yesterdays_row():
+    yesterday = replace(a_day("10000", DAY - 1), realized=Decimal(7))
+    risk = make_ready(a_risk(), day=a_day("9900", DAY), day_before=yesterday)
+    today = risk.book.day
+    late = a_fill("-200", "1", at_ns=NOON_NS - NS_PER_DAY)
+    (row,) = ledgers(risk.handle(late, a_moment(1)))
+    assert (row.day, row.realized, row.fees) == (DAY - 1, -193, 1)
+    assert risk.book.day is today
+
+
 @pytest.mark.parametrize("part", ["0.5", "-0.5"])
 def test_a_transfer_moves_neither_the_loss_nor_the_limit(part):
     """T-D7, told by the stream and then, absolute, by the venue's list."""
