@@ -10,8 +10,10 @@ is a line in the log, and the next turn comes as if nothing had been.
 import asyncio
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from loguru import logger
 
 from actors.directory import Clock
@@ -21,8 +23,9 @@ from actors.edges.training_process import TrainingFailedError, TrainingProcess
 from actors.model_shelf import ModelShelf
 from config import Config
 from core.clock import NS_PER_MS, NS_PER_S, interval_ns
-from core.errors import TradingError
+from core.errors import ModelRefusedError, TradingError
 from core.messages import ModelReady
+from core.symbol.indicators import FloatArray
 
 PAGE_BARS = 1_000
 _FIRST_TRADE_WITHIN_S = 60.0
@@ -156,25 +159,34 @@ class Training:
         if not answer["accepted"]:
             log.info(f"[{symbol}] the old model stays: {answer['reason']}")
             return
-        model = await asyncio.to_thread(self._shelf.load, symbol)
+        try:
+            model = await asyncio.to_thread(self._shelf.load, symbol)
+        except ModelRefusedError as error:
+            log.warning(f"{error}")
+            return
         log.info(f"[{symbol}] the new model is in place: {answer['reason']}")
         self._post(ModelReady(symbol=symbol, sha256=model.manifest["sha256"]))
 
-    def _collect(self, symbol: str) -> Any:
+    def _collect(self, symbol: str) -> Path:
         """Fetch the newest closed candles, newest page first, and write them for the child."""
         closed_ms = self._clock.now().venue_ns // NS_PER_MS
         step_ms = interval_ns(self._config.KLINE_INTERVAL) // NS_PER_MS
-        rows: list[list[Any]] = []
+        pages: list[FloatArray] = []
         end_ms: int | None = None
-        while len(rows) < self._config.TRAIN_BARS:
+        while sum(map(len, pages)) <= self._config.TRAIN_BARS:
             page = self._fetch(symbol, PAGE_BARS, end_ms)
-            rows = [*page, *rows]
+            if page:
+                pages.insert(0, _numbers(page))
+                end_ms = int(page[0][0]) - 1
             if len(page) < PAGE_BARS:
                 break
-            end_ms = int(page[0][0]) - 1
-        kept = [row for row in rows if int(row[0]) + step_ms <= closed_ms]
-        kept = kept[-self._config.TRAIN_BARS :]
+        rows = np.concatenate(pages) if pages else np.empty((0, 7))
+        rows = rows[rows[:, 0] + step_ms <= closed_ms][-self._config.TRAIN_BARS :]
         path = self._folder / f"{symbol}.npz"
-        table = [[*map(float, row[1:6]), float(row[_TAKER_PLACE])] for row in kept]
-        write_candles(path, [int(row[0]) for row in kept], table)
+        write_candles(path, rows[:, 0].astype(np.int64), rows[:, 1:])
         return path
+
+
+def _numbers(page: list[list[Any]]) -> FloatArray:
+    """Return open time (ms) and the candle columns of the venue's rows, which are text."""
+    return np.array([[*map(float, row[:6]), float(row[_TAKER_PLACE])] for row in page])

@@ -139,6 +139,7 @@ def _evaluate_symbol(symbol: str, df: pd.DataFrame, options: LearningOptions) ->
     return result | {
         "model": str(path),
         "model_skilled": predictor.skilled,
+        "leak_tests": predictor.manifest.get("leak_tests", []),
         "train_range_ms": predictor.manifest["range_ms"],
         "by_source": by_source,
     }

@@ -16,6 +16,7 @@ import pandas as pd
 
 from core.errors import ModelRefusedError, TradingError
 from core.symbol.features import CANDLE_COLUMNS
+from core.symbol.indicators import FloatArray, IntArray
 from models.model_card import write_card
 from models.model_files import default_key_file, keep_version, model_path
 from models.price_predictor import PricePredictor
@@ -81,9 +82,9 @@ def learn(
     }
 
 
-def write_candles(path: Path, open_ms: list[int], rows: list[list[float]]) -> None:
-    """Write candles for the child: open times (UTC ms) and rows of `CANDLE_COLUMNS`."""
-    np.savez(path, open_ms=np.array(open_ms, dtype=np.int64), table=np.array(rows, dtype=float))
+def write_candles(path: Path, open_ms: IntArray, table: FloatArray) -> None:
+    """Write candles for the child: open times (n,) in UTC ms, and (n, 6) of `CANDLE_COLUMNS`."""
+    np.savez(path, open_ms=open_ms, table=table)
 
 
 def read_candles(path: Path) -> pd.DataFrame:

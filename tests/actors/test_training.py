@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from loguru import logger
 
@@ -181,6 +182,15 @@ def test_a_venue_that_does_not_answer_is_a_line_too(tmp_path, lines):
     run_until(a_training(tmp_path, fetch=fetch), has(lines, "no training this time"))
 
 
+def test_a_model_that_nobody_can_verify_is_not_taken(tmp_path, lines):
+    told = {"symbol": "BTCUSDT", "accepted": True, "reason": "", "rows": 1, "verdict": "good"}
+    posted: list[ModelReady] = []
+    process = script(tmp_path, f"print({json.dumps(json.dumps(told))})")
+    run_until(a_training(tmp_path, process, post=posted.append), has(lines, "training is done"))
+    assert has(lines, "BTCUSDT_gradient_boosting.joblib is missing")()
+    assert not posted
+
+
 def test_a_short_history_is_named(tmp_path, lines):
     short = lambda symbol, bars, end_ms: klines(symbol, bars, end_ms)[-90:]  # noqa: E731
     run_until(a_training(tmp_path, fetch=short), has(lines, "training is done"))
@@ -268,8 +278,8 @@ def test_the_process_is_niced(tmp_path):
 
 
 def test_candles_survive_the_way_to_the_child(tmp_path):
-    table = [[*row, float("nan")] for row in CANDLES.to_numpy().tolist()]
-    write_candles(tmp_path / "candles.npz", OPEN_MS, table)
+    table = np.column_stack([CANDLES.to_numpy(), np.full(BARS, np.nan)])
+    write_candles(tmp_path / "candles.npz", np.array(OPEN_MS), table)
     found = read_candles(tmp_path / "candles.npz")
     assert tuple(found.columns) == CANDLE_COLUMNS
     assert found["close"].tolist() == CANDLES["close"].tolist()
