@@ -37,9 +37,9 @@ chaos: $(TEST_READY) $(COMPILED)
 	@$(PYTHON) -m tests.simulation.chaos --kill-points --seeds $(SEEDS) $(ARGS)
 	@exec $(PYTHON) -m tests.chaos --kills $(KILLS) --random $(RANDOM) --jobs $(JOBS) --json chaos.json
 
-# Two minutes of the real process dying at each point once.
+# Three minutes of the real process dying at each point once.
 chaos-short: $(TEST_READY) $(COMPILED)
-	@exec $(PYTHON) -m pytest tests/chaos/short_chaos.py $(ARGS)
+	@exec $(PYTHON) -m pytest tests/chaos/test_short_chaos.py $(ARGS)
 
 lint: $(TEST_READY)
 	$(VENV)/bin/ruff check .

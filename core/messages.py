@@ -712,6 +712,9 @@ class RecoveredBook:
     entries: tuple[tuple[str, int], ...] = ()  # (symbol, venue ns) of the last day's, ascending
     absent: tuple[Intent, ...] = ()  # entries believed absent within the last 24 wall hours
     income_up_to_ns: int = 0  # venue time up to which no income is missing, 0: nothing known
+    # Wishes since a person last resumed a symbol, at most 30 venue days back: (symbol, close of the
+    # first one's kline, how many, closes of the latest, ascending).
+    wishes: tuple[tuple[str, int, int, tuple[int, ...]], ...] = ()
 
 
 # ---------------------------------------- a person, or whoever acts for one -> risk

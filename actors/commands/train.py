@@ -67,12 +67,12 @@ def _per_symbol(
     work: Callable[[str, pd.DataFrame, LearningOptions], dict[str, Any]],
     title: str,
 ) -> dict[str, Any]:
-    from actors.edges.history_files import read_history
+    from actors.commands.reading import read_and_say
 
     _check(options)
     # Wall time of a command that a person waits for; nothing is decided by it.
     started = time.perf_counter()
-    frames = read_history(options.data, options.symbols, options.interval)
+    frames = read_and_say(options.data, options.symbols, options.interval)
     options = replace(options, symbols=tuple(frames))  # all that are tested together
     results: dict[str, dict[str, Any]] = {}
     tasks = [joblib.delayed(_named)(work, symbol, frames[symbol], options) for symbol in frames]

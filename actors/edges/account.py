@@ -121,6 +121,7 @@ class Income:
         try:
             whole = await self._read(from_ms)
         except Exception:  # noqa: BLE001 - the snapshot counts; this comes with the next one
+            self.moved()
             return None, None
         return self._sums(day_ms) if whole else (None, None)
 

@@ -5,7 +5,17 @@ from decimal import Decimal
 import peewee
 from peewee import Database
 
-from actors.edges.tables import BotState, DayRow, Epoch, FillRow, IncomeRow, IntentRow, StreakRow
+from actors.edges.tables import (
+    BotState,
+    DayRow,
+    DecisionRow,
+    Epoch,
+    FillRow,
+    IncomeRow,
+    IntentRow,
+    StateRow,
+    StreakRow,
+)
 from core.clock import NS_PER_DAY, Moment
 from core.execution.holdings import TRADES_KNOWN
 from core.execution.income import LAG_NS
@@ -21,8 +31,10 @@ from core.messages import (
 )
 from core.persistence.book import BookedFill, NetPosition, net_positions
 from core.persistence.rows import bases_from_text, intent_from_row, state_from_text, state_key
+from core.risk.tempo import NORM_NS, RECENT_BARS
 
 _BRACKET = tuple(Purpose)
+_RESUMED = "resumed"  # the reason of a state that a person's `resume` released
 
 
 def read_book(database: Database, now: Moment | None = None) -> RecoveredBook:
@@ -55,6 +67,7 @@ def read_book(database: Database, now: Moment | None = None) -> RecoveredBook:
         symbol_states=_symbol_states(database),
         loss_streaks=_loss_streaks(database),
         entries=_entries(database, now),
+        wishes=_wishes(database),
         absent=_absent(database, now),
         income_up_to_ns=_income_up_to_ns(database),
     )
@@ -181,6 +194,29 @@ def _entries(database: Database, now: Moment | None) -> tuple[tuple[str, int], .
         .order_by(stamp, IntentRow.id)
     )
     return tuple((symbol, int(at_ns)) for symbol, at_ns in rows.tuples().execute(database))
+
+
+def _wishes(database: Database) -> tuple[tuple[str, int, int, tuple[int, ...]], ...]:
+    """Return each symbol's decided wishes of its last 30 days, those before a `resume` left out."""
+    close = DecisionRow.kline_close_ns
+    released = StateRow.select(StateRow.symbol, peewee.fn.MAX(StateRow.at_ns))
+    released = released.where(StateRow.reason_code == _RESUMED).group_by(StateRow.symbol)
+    resumed = {symbol: int(at_ns) for symbol, at_ns in released.tuples().execute(database)}
+    newest = DecisionRow.select(DecisionRow.symbol, peewee.fn.MAX(close))
+    newest = newest.group_by(DecisionRow.symbol).order_by(DecisionRow.symbol)
+    found = []
+    for symbol, last_ns in newest.tuples().execute(database):
+        since_ns = max(int(last_ns) - NORM_NS, resumed.get(symbol, 0))
+        counted = (DecisionRow.symbol == symbol) & (close > since_ns)
+        totals = DecisionRow.select(peewee.fn.MIN(close), peewee.fn.COUNT(close.distinct()))
+        first_ns, count = next(iter(totals.where(counted).tuples().execute(database)))
+        if not count:
+            continue
+        latest = DecisionRow.select(close).distinct().where(counted)
+        latest = latest.order_by(close.desc()).limit(RECENT_BARS)
+        ends = sorted(int(at_ns) for (at_ns,) in latest.tuples().execute(database))
+        found.append((symbol, int(first_ns), int(count), tuple(ends)))
+    return tuple(found)
 
 
 def _absent(database: Database, now: Moment | None) -> tuple[Intent, ...]:

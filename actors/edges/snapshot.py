@@ -17,7 +17,7 @@ from actors.edges.governor import QuietError
 from actors.edges.retrying import Retrying
 from actors.edges.system_clock import SystemClock
 from core import messages as m
-from core.clock import NS_PER_DAY, NS_PER_MS
+from core.clock import NS_PER_DAY, NS_PER_MS, NS_PER_S
 from core.execution.classify import Action
 from core.messages import Side
 
@@ -28,6 +28,7 @@ _ORDERS_PAGE = 1000
 _ONE_BY_ONE_MAX = 3  # from so many unknown orders on, one list of orders is cheaper
 _NAMES_MAX = 20_000
 _ATTEMPTS = 5
+_LAG_NS = 60 * NS_PER_S  # wall: an order may be denied so long after its trade is shown
 
 
 class OrderNames:
@@ -167,12 +168,13 @@ class Snapshots:
             if len(page) < _TRADES_PAGE:
                 break
             start = {"fromId": int(page[-1]["id"]) + 1}
-        await self._name(symbol, sorted({int(row["orderId"]) for row in rows}))
+        times = {int(row["orderId"]): int(row["time"]) * NS_PER_MS for row in rows}
+        await self._name(symbol, dict(sorted(times.items())))
         return [self._trade(symbol, row) for row in rows if int(row["id"]) > after]
 
-    async def _name(self, symbol: str, order_ids: list[int]) -> None:
-        """Learn the client ids of orders that have not been seen."""
-        unknown = [n for n in order_ids if self._names.of(symbol, n) is None]
+    async def _name(self, symbol: str, traded_ns: dict[int, int]) -> None:
+        """Learn the client ids of orders that have not been seen; given with their newest trade."""
+        unknown = [n for n in traded_ns if self._names.of(symbol, n) is None]
         if len(unknown) > _ONE_BY_ONE_MAX:
             rows = await self._retrying.read(
                 lambda: self._client.futures_get_all_orders(
@@ -183,15 +185,22 @@ class Snapshots:
                 self._names.learn(symbol, int(row["orderId"]), str(row["clientOrderId"]))
             unknown = [n for n in unknown if self._names.of(symbol, n) is None]
         for order_id in unknown:
-            self._names.learn(symbol, order_id, await self._client_id(symbol, order_id))
+            name = await self._client_id(symbol, order_id, traded_ns[order_id])
+            self._names.learn(symbol, order_id, name)
 
-    async def _client_id(self, symbol: str, order_id: int) -> str:
+    async def _client_id(self, symbol: str, order_id: int, traded_ns: int) -> str:
+        """Return the client id of an order; empty if the venue no longer remembers it.
+
+        A young order that it denies it does not show yet: taken for forgotten, our own fill would
+        be another's.  The snapshot fails instead, and is asked for again.
+        """
         try:
             row = await self._retrying.read(
                 lambda: self._client.futures_get_order(symbol=symbol, orderId=order_id)
             )
         except Exception as error:
-            if problem(error).verdict.action is Action.GONE:
+            young = self._clock.now().wall_age_ns(traded_ns) < _LAG_NS
+            if problem(error).verdict.action is Action.GONE and not young:
                 return ""  # older than the venue remembers, so not of this bot's present
             raise
         return str(row["clientOrderId"])

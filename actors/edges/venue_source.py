@@ -5,6 +5,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from actors.edges.history_files import read_funding, read_history
+from actors.edges.history_report import HistoryReport
 from core.errors import ConfigurationError
 from core.venue.simulated.market import PriceSource
 from core.venue.simulated.replayed import ReplayedPrices
@@ -52,11 +53,12 @@ def open_source(settings: VenueSettings) -> tuple[PriceSource, tuple[str, ...]]:
         source = SeededPrices(symbols, settings.seed, settings.start_ms, settings.history)
         return source, ()
     folder = _folder("--data", settings.data)
-    frames = read_history(folder, settings.symbols or None)
+    report = HistoryReport()
+    frames = read_history(folder, settings.symbols or None, report=report)
     rates = _folder("--funding", settings.funding) if settings.funding else folder
-    funding = read_funding(rates, list(frames))
+    funding = read_funding(rates, list(frames), report=report)
     replayed = ReplayedPrices(frames, settings.start_ms, settings.history, settings.seed, funding)
-    notices = [f"replays {replayed.minutes_to_play} minutes of {folder}"]
+    notices = [*report.lines(), f"replays {replayed.minutes_to_play} minutes of {folder}"]
     filled = sum(replayed.filled_minutes.values())
     if filled:
         notices.append(f"{filled} missing minutes are played flat at the last close")

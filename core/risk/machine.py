@@ -368,6 +368,7 @@ class RiskMachine:
                     self._latches.restore(stored)
             self._trips.restore(recovered)
             self._entries.restore(recovered.entries)
+            self._account.signals.restore(recovered.wishes)
         for intent, _ in recovered.intents:
             self._remember(intent.proposal_id)
         self.book.reserved = {

@@ -8,9 +8,9 @@ from core.clock import NS_PER_DAY, NS_PER_S, Moment, day_of
 from core.messages import Side
 
 _HOUR_NS = 3_600 * NS_PER_S
-_RECENT_BARS = 60  # the window a signal rate is measured in
+RECENT_BARS = 60  # the window a signal rate is measured in
 _NORM_BARS_MIN = 240  # what a norm must rest on
-_NORM_NS = 30 * NS_PER_DAY
+NORM_NS = 30 * NS_PER_DAY
 
 
 @dataclass(slots=True)
@@ -77,15 +77,23 @@ class Signals:
     interval_ns: int
     _rhythms: dict[str, _Rhythm] = field(default_factory=dict)
 
+    def restore(self, wishes: tuple[tuple[str, int, int, tuple[int, ...]], ...]) -> None:
+        """Start from what was decided before: a restart would be hours without a norm."""
+        for symbol, first_ns, count, latest_ns in wishes:
+            bars = [at_ns // self.interval_ns for at_ns in latest_ns]
+            recent = deque(bar for bar in bars if bar > bars[-1] - RECENT_BARS)
+            first_bar, older = first_ns // self.interval_ns, float(count - len(recent))
+            self._rhythms[symbol] = _Rhythm(first_bar=first_bar, recent=recent, older=older)
+
     def note(self, symbol: str, kline_close_ns: int) -> None:
         """Count a wish."""
         bar = kline_close_ns // self.interval_ns
         rhythm = self._rhythms.setdefault(symbol, _Rhythm(first_bar=bar))
         rhythm.recent.append(bar)
-        while rhythm.recent and rhythm.recent[0] <= bar - _RECENT_BARS:
+        while rhythm.recent and rhythm.recent[0] <= bar - RECENT_BARS:
             rhythm.recent.popleft()
             rhythm.older += 1
-        span, most = bar - rhythm.first_bar, _NORM_NS // self.interval_ns
+        span, most = bar - rhythm.first_bar, NORM_NS // self.interval_ns
         if span > most:  # the far past fades: half of it, and half of its time
             rhythm.older /= 2
             rhythm.first_bar += span // 2
@@ -95,10 +103,10 @@ class Signals:
         rhythm = self._rhythms.get(symbol)
         if rhythm is None or not rhythm.recent:
             return None
-        bars = rhythm.recent[-1] - _RECENT_BARS - rhythm.first_bar
+        bars = rhythm.recent[-1] - RECENT_BARS - rhythm.first_bar
         if bars < _NORM_BARS_MIN:
             return None
-        norm = max(1.0, rhythm.older / bars * _RECENT_BARS)
+        norm = max(1.0, rhythm.older / bars * RECENT_BARS)
         return len(rhythm.recent) / norm
 
     def forget(self, symbol: str) -> None:

@@ -17,6 +17,7 @@ COMMANDS = {
     *("run", "venue", "train", "evaluate", "status", "crash"),
     *("trace", "explain", "replay", "replay-crash", "revive"),
     *("halt", "resume", "flatten", "pause", "panic", "check"),
+    "download",
 }
 
 

@@ -217,3 +217,21 @@ def test_a_first_start_reads_the_trades_of_a_day_and_of_a_week_where_something_i
     assert int(first["startTime"]) == pytest.approx(from_ms, abs=60_000)
     assert "fromId" not in first
     assert (second["fromId"], second.get("startTime")) == ("6000", None)
+
+
+def test_income_that_could_not_be_read_comes_with_the_next_snapshot(desk, venue):
+    venue.say("GET", "income", (500, {"code": -1000, "msg": "x"}))
+    assert desk.ask(WANTED).account.earned_today is None
+    venue.say("GET", "income", [an_income("FUNDING_FEE", "-0.5", 2)])
+    assert desk.ask(WANTED).account.earned_today == Decimal("-0.5")
+
+
+@pytest.mark.parametrize(
+    ("age_s", "told"), [(0, m.SnapshotFailed), (3600, m.VenueSnapshot)], ids=["young", "old"]
+)
+def test_a_denied_order_is_forgotten_only_if_its_trade_is_old(desk, venue, age_s, told):
+    """Else a fill of ours, shown before its order is, would be taken for another's."""
+    traded_ms = time.time_ns() // 1_000_000 - age_s * 1000
+    venue.say("GET", "userTrades", [a_trade(7, time=traded_ms)])
+    venue.say("GET", "order", (400, {"code": -2013, "msg": "Order does not exist."}))
+    assert isinstance(desk.ask(WANTED), told)

@@ -60,7 +60,7 @@ def test_reads_six_columns_by_name_in_any_order(tmp_path):
 
 def test_reads_the_archive_of_twelve_columns_with_and_without_header(tmp_path):
     row = f"{a_row()},{START_MS + 59_999},325.5,17,1.25,125.5,0"
-    a_file(tmp_path, [row], name="ETHUSDT-1m-2020-01.csv", header="")
+    a_file(tmp_path, [row], name="ETHUSDT-1m-2025-05.csv", header="")
     with zipfile.ZipFile(tmp_path / "BTCUSDT-1m-2025-05.zip", "w") as archive:
         archive.writestr("BTCUSDT-1m-2025-05.csv", ",".join(KLINE_COLUMNS) + "\n" + row + "\n")
     frames = read_history(tmp_path, ["ETHUSDT", "BTCUSDT"])
@@ -76,8 +76,8 @@ def test_brings_microseconds_to_milliseconds(tmp_path):
 
 
 def test_joins_files_of_one_symbol_sorted_and_without_repetition(tmp_path):
-    a_file(tmp_path, [a_row(2), a_row(3)], name="BTCUSDT-1m-2025-06.csv")
-    with gzip.open(tmp_path / "BTCUSDT-1m-2025-05.csv.gz", "wt") as stream:
+    a_file(tmp_path, [a_row(2), a_row(3)], name="BTCUSDT-1m-late.csv")
+    with gzip.open(tmp_path / "BTCUSDT-1m-early.csv.gz", "wt") as stream:
         stream.write("\n".join([HEADER, a_row(1), a_row(0), a_row(2)]))
     frame = read_history(tmp_path, ["BTCUSDT"])["BTCUSDT"]
     assert ((frame.index.as_unit("ms").asi8 - START_MS) // 60_000).tolist() == [0, 1, 2, 3]
@@ -101,7 +101,7 @@ def test_ignores_other_intervals_and_funding_files(tmp_path):
         (a_row(1, l=100.2), "low is not the lowest"),
         (a_row(1, l=0), "not above zero"),
         (a_row(1, v=-1), "negative"),
-        (a_row(1, t=START_MS + 60_001), "off the 1m grid"),
+        (a_row(1, t=START_MS + 60_001), "off the interval's grid"),
         (a_row(0, v=4), "other values"),
     ],
 )
@@ -121,7 +121,7 @@ def test_counts_rows_from_one_where_there_is_no_header(tmp_path):
     ("rows", "header", "reason"),
     [
         ([], HEADER, "no rows"),
-        ([], "", "cannot be read"),
+        ([], "", "is empty"),
         ([a_row()], "", "not 12"),
         (["1,2"], "open_time,open", "lacks the column high"),
         ([a_row() + ",1,2"], HEADER, "row 2"),
@@ -140,7 +140,8 @@ def test_refuses_two_files_that_disagree(tmp_path):
     a_file(tmp_path, [a_row(v=1)], name="BTCUSDT-1m-a.csv")
     message = refusal(tmp_path, [a_row(v=2)], name="BTCUSDT-1m-b.csv")
     assert "2025-05-04 15:33" in message
-    assert "BTCUSDT-1m-a.csv, BTCUSDT-1m-b.csv" in message
+    assert "BTCUSDT-1m-b.csv row 2: other values than " in message
+    assert "BTCUSDT-1m-a.csv row 2" in message
 
 
 def test_says_what_is_there_when_a_symbol_or_an_interval_is_missing(tmp_path):

@@ -16,6 +16,7 @@ from core.persistence.machine import PersistenceMachine
 from tests.persistence.builders import (
     T0,
     a_day,
+    a_decision,
     a_moment,
     a_move,
     a_record,
@@ -62,6 +63,31 @@ def test_states_of_account_and_symbols_come_back_each_by_itself(database, db_url
     book = _reopened(db_url)
     assert book.state == account
     assert book.symbol_states == (btc,)
+
+
+def _wishes(symbol: str, hours: Iterable[int]) -> list[m.Decision]:
+    return [
+        a_decision(proposal_id=f"{symbol}{n}", symbol=symbol, kline_close_ns=T0 + n * HOUR_NS)
+        for n in hours
+    ]
+
+
+def test_wishes_come_back_as_a_norm_of_thirty_days(database, db_url):
+    _told(database, [*_wishes("BTCUSDT", range(70)), *_wishes("ETHUSDT", (-721, -719, 0))])
+    assert _reopened(db_url).wishes == (
+        ("BTCUSDT", T0, 70, tuple(T0 + n * HOUR_NS for n in range(10, 70))),
+        ("ETHUSDT", T0 - 719 * HOUR_NS, 2, (T0 - 719 * HOUR_NS, T0)),
+    )
+
+
+def test_wishes_that_a_person_has_seen_count_no_more(database, db_url):
+    resumed = a_state(
+        TradingState.ACTIVE, symbol="BTCUSDT", reason_code="resumed", at_ns=T0 + HOUR_NS
+    )
+    _told(database, [*_wishes("BTCUSDT", (0, 1)), *_wishes("ETHUSDT", (0,)), resumed])
+    assert _reopened(db_url).wishes == (("ETHUSDT", T0, 1, (T0,)),)
+    _told(database, _wishes("BTCUSDT", (2,)))
+    assert _reopened(db_url).wishes[0] == ("BTCUSDT", T0 + 2 * HOUR_NS, 1, (T0 + 2 * HOUR_NS,))
 
 
 def test_a_later_state_counts_even_if_its_clock_was_set_back(database, db_url):

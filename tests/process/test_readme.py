@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from actors.edges.strategy_loader import refuse_look_ahead, sample_candles
+from tests.commands.archived import Archive
 from tests.process.conftest import ROOT, World, eventually
 
 pytestmark = pytest.mark.process
@@ -39,6 +40,10 @@ WHILE_IT_RUNS = (
 LEARNING = (
     ".venv/bin/python run.py train --data DIR --symbols BTCUSDT,ETHUSDT",
     ".venv/bin/python run.py evaluate --data DIR --json",
+)
+DOWNLOAD = (
+    ".venv/bin/python run.py download"
+    " --symbols BTCUSDT,ETHUSDT --from 2025-01-01 --to 2025-07-01 --out DIR"
 )
 REAL_VENUE = (
     "export API_KEY=... API_SECRET=...",
@@ -97,6 +102,7 @@ class Shell:
 
 def test_every_command_of_the_readme_is_known_here() -> None:
     known = {*LONG_RUNNING, *WHILE_IT_RUNS, *STOPPING, *LEARNING, *REAL_VENUE, *THIS_VERY_RUN}
+    known |= {DOWNLOAD}
     assert set(COMMANDS) == known
 
 
@@ -139,6 +145,21 @@ def test_the_venue_alone_takes_the_bot(world: World) -> None:
             assert bot.ctrl_c() == 0, bot.text()
     finally:
         assert venue.ctrl_c() == 0, venue.text()
+
+
+def test_download_fetches_from_an_archive_of_the_public_layout(world: World) -> None:
+    archive = Archive()
+    try:
+        for symbol in ("BTCUSDT", "ETHUSDT"):
+            for month in range(1, 7):
+                archive.put_month(symbol, 2025, month)
+        out = world.folder / "candles"
+        command = DOWNLOAD.replace("DIR", str(out))
+        download = shell(f"{command} --base {archive.url} --interval 1h", world, "download")
+        assert download.done() == 0, download.text()
+    finally:
+        archive.stop()
+    assert len(list(out.glob("*.zip"))) == 2 * 6 * 2
 
 
 def test_train_and_evaluate_work_on_candle_files(world: World) -> None:

@@ -141,6 +141,16 @@ def test_a_symbol_that_signals_far_above_its_norm_is_latched_off():
     assert wish(risk, 200, 641)[0].approved
 
 
+def test_the_norm_survives_a_restart():
+    settings = {"MAX_SIGNAL_RATIO": 5.0, "MAX_ENTRIES_SYMBOL_1H": 1_000, "MAX_ENTRIES_DAY": 1_000}
+    closes = tuple(NOON_NS + n * 30 * MINUTE_NS for n in range(1, 20))
+    risk = make_ready(
+        a_risk(**settings), wishes=(("BTCUSDT", closes[0], len(closes), closes[-10:]),)
+    )
+    codes = [wish(risk, 100 + n, 600 + n)[0].reason_code for n in range(1, 30)]
+    assert 8 <= codes.index("signal_rate") <= 11  # as without a restart, above
+
+
 def test_a_symbol_that_always_signals_is_at_its_norm():
     risk = ready(MAX_SIGNAL_RATIO=1.5, MAX_ENTRIES_SYMBOL_1H=1_000, MAX_ENTRIES_DAY=1_000)
     codes = {wish(risk, n, n)[0].reason_code for n in range(1, 500)}

@@ -42,6 +42,7 @@ class Watch:
         self._entries: dict[str, str] = {}  # hash of the proposal -> client id
         self._held: dict[str, Decimal] = {}
         self._opened_by: dict[str, int] = {}  # symbol -> order id of the entry that opened it
+        self._opened_ms: dict[str, int] = {}  # symbol -> when its position began, venue time
         self._naked_ns: dict[str, int] = {}
         self._excused_ns = 0
         self._lost_since_ns: int | None = None  # when the day's loss passed its limit, by the venue
@@ -109,12 +110,13 @@ class Watch:
         lost_since_ns, now_ns = self._lost_since_ns, self._side.timeline.now_ns
         if lost_since_ns is not None and now_ns - lost_since_ns > HALT_SLACK_NS:
             self._say(f"I4 {name} was accepted after the day's loss passed its limit")
-        halted_ns = self._record.halted_ns
-        if halted_ns is not None:
+        halted = self._record.halted
+        if halted is not None:
             slack_ns = HALT_SLACK_NS * self._side.door.clock.speed
-            at_ns = order.time_ms * NS_PER_MS
-            if at_ns > halted_ns + slack_ns and at_ns // NS_PER_DAY == halted_ns // NS_PER_DAY:
-                self._say(f"I4 {name} was accepted after the halt")
+            at_ns, until = order.time_ms * NS_PER_MS, halted.latched_until_day
+            over = until is not None and at_ns // NS_PER_DAY >= until
+            if at_ns > halted.at_ns + slack_ns and not over:
+                self._say(f"I4 {name} was accepted after the halt: {halted.reason_code}")
         held = self._side.exchange.account.held()
         if len(held) > self._config.MAX_OPEN_POSITIONS:
             self._say(f"I4 {len(held)} positions at once")
@@ -171,6 +173,7 @@ class Watch:
         if self._purpose(order.client_order_id) is Purpose.ENTRY:
             if before == ZERO:
                 self._opened_by[trade.symbol] = trade.order_id
+                self._opened_ms[trade.symbol] = trade.time_ms
             elif self._opened_by.get(trade.symbol) != trade.order_id:
                 self._say(f"I4 {order.client_order_id} adds to a position of {before}")
         elif abs(after) > abs(before):
@@ -195,6 +198,8 @@ class Watch:
             widest = 3 * Decimal(str(self._config.STOPLOSS_PCT))
             if distance < widest:  # one that rests on the side of profit closes with a profit
                 return True
+            if algo.create_ms < self._opened_ms.get(symbol, 0):
+                continue  # left by an earlier trade: it protects nothing, and is on its way out
             self._say(f"I2 the stop of {symbol} is {distance:.4f} from its entry")
         return False
 

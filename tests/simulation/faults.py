@@ -31,8 +31,11 @@ TIMED_KINDS = (
     "filled_in_part",  # the next order of a symbol fills in two parts, or ends after the first
     "trigger_refused",  # a stop or target fires, and the venue refuses its order
 )
-KINDS = (*REQUEST_KINDS, *WRITE_KINDS, *FRAME_KINDS, *TIMED_KINDS)
+ACTS = ("operator_halt", "day_lost", "queries_lag")  # `acts.py`, by dice of their own
+_DRAWN = (*REQUEST_KINDS, *WRITE_KINDS, *FRAME_KINDS, *TIMED_KINDS)
+KINDS = (*_DRAWN, *ACTS)
 _ENABLED = 0.3
+_ACTED = 0.15
 _TIMED_MAX = 4
 
 
@@ -50,8 +53,10 @@ class Faults:
     @classmethod
     def drawn(cls, seed: int, without: Collection[str] = ()) -> "Faults":
         dice = Random(f"faults {seed}")
-        kinds = [kind for kind in KINDS if dice.random() < _ENABLED]
-        rates = {kind: dice.choice((0.02, 0.05, 0.15)) for kind in KINDS}
+        kinds = [kind for kind in _DRAWN if dice.random() < _ENABLED]
+        rates = {kind: dice.choice((0.02, 0.05, 0.15)) for kind in _DRAWN}
+        acting = Random(f"acting {seed}")
+        kinds += [kind for kind in ACTS if acting.random() < _ACTED]
         return cls(dice=dice, kinds=frozenset(kinds) - set(without), rates=rates)
 
     def moments(self, kind: str, from_ns: int, to_ns: int) -> list[int]:

@@ -111,7 +111,7 @@ class KillSimulation(Simulation):
             self._dead = False
             if self.process is not None:
                 self.process.loop.failures.clear()
-            self._die(self._killing.uniform(*_PAUSE_S))
+            self.die(self._killing.uniform(*_PAUSE_S))
         super()._step()
 
     def _heal(self) -> None:

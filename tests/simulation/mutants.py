@@ -17,9 +17,10 @@ from core.execution.protection import Protection
 from core.execution.recovery import Recovery
 from core.risk import machine as risk_machine
 from core.risk.book import Book
+from core.risk.latches import Latches
 from core.risk.machine import RiskMachine
 from core.risk.risk_manager import RiskManager
-from tests.simulation import changes
+from tests.simulation import changes, forgetting
 
 Change = Callable[[Callable[..., Any]], Any]
 
@@ -58,7 +59,7 @@ MUTANTS = (
     ),
     Mutant(
         "resend an entry of unknown outcome",
-        ("I1", "I4"),
+        ("I1",),
         {(Entries, "failed"): changes.resends, (OrdersOut, "passed"): changes.lets_out},
     ),
     Mutant(
@@ -78,7 +79,7 @@ MUTANTS = (
     ),
     Mutant(
         "send again at start",
-        ("I1", "I13", "I4"),
+        ("I1",),
         {
             (Recovery, "begin"): changes.sends_again_at_start,
             (OrdersOut, "passed"): changes.lets_out,
@@ -227,5 +228,28 @@ MUTANTS = (
         "start nobody again",
         ("L1", "L2", "I2"),
         {(SupervisorActor, "_restart"): changes.starts_nobody_again},
+    ),
+    Mutant(
+        "clear the halt by a restart",
+        ("I4",),
+        {
+            (Latches, "restore"): forgetting.restores_no_latch,
+            (Gate, "closed"): changes.never_closed,
+        },
+    ),
+    Mutant(
+        "begin the day budget anew by a restart",
+        ("I4",),
+        {
+            (RiskMachine, "_recover"): forgetting.begins_the_day_anew,
+            (Latches, "restore"): forgetting.restores_no_latch,
+            (Book, "_take_income"): forgetting.hears_no_income,
+            (Gate, "closed"): changes.never_closed,
+        },
+    ),
+    Mutant(
+        "believe the first denial",
+        ("I5",),
+        {(Entries, "found"): forgetting.believes_the_first_denial},
     ),
 )

@@ -34,7 +34,9 @@ class Record:
             str, str
         ] = {}  # entries that risk was told to be over, with the outcome
         self.just_released: list[str] = []
-        self.halted_ns: int | None = None  # venue time of the newest halt
+        self.halted: m.StateChanged | None = None  # the account's newest halt, while it holds
+        self._halt_on_disk = False
+        self._sent: set[str] = set()  # entries that were ever sent
         self.lines: list[str] = []
         self._whole = whole
         self._hash = hashlib.sha256()
@@ -53,8 +55,13 @@ class Record:
         self._unhashed.clear()
 
     def begin(self, epoch: int) -> None:
-        """A new process knows no generation."""
+        """A new process knows no generation, and of a halt only what reached the disk.
+
+        The day's loss it finds again by itself: it stands in the wallet.
+        """
         self._fence.clear()
+        if self.halted is not None and self.halted.latched_until_day is None:
+            self.halted = self.halted if self._halt_on_disk else None
         self._write(f"epoch {epoch}")
 
     def _write(self, line: str) -> None:
@@ -78,16 +85,18 @@ class Record:
             case m.Approval():
                 self._approve(message)
             case m.PlaceOrder(purpose=Purpose.ENTRY):
+                self._check_first(message)
                 self._check_fence(message)
                 self._check_age(message, at)
             case m.EntryEnded():
                 name = client_id(self._tag, Purpose.ENTRY, message.proposal_id, 0)
                 self.released.setdefault(name, message.outcome)
                 self.just_released.append(name)
-            case m.StateChanged(state=m.TradingState.HALTED):
-                self.halted_ns = message.at_ns
-            case m.StateChanged():
-                self.halted_ns = None
+            case m.StateChanged(symbol=""):
+                halts = message.state in (m.TradingState.HALTED, m.TradingState.FLATTEN)
+                self.halted, self._halt_on_disk = (message if halts else None), False
+            case m.StateRecorded() if message.state == self.halted:
+                self._halt_on_disk = True
 
     def handled(
         self, envelope: Envelope, taken_ns: int, done_ns: int, outcome: str, **_: Any
@@ -116,6 +125,12 @@ class Record:
             if before is not approval:
                 self.kinds["approved again"] += 1
         self.approved[approval.proposal.proposal_id] = approval
+
+    def _check_first(self, order: m.PlaceOrder) -> None:
+        """An entry is sent at most once for ever: its id does not keep it from filling twice."""
+        if order.client_id in self._sent:
+            self.violations.append(f"I1 {order.client_id} is sent a second time")
+        self._sent.add(order.client_id)
 
     def _check_fence(self, order: m.PlaceOrder) -> None:
         intent = self._intents.get(order.client_id)
@@ -150,11 +165,12 @@ class Record:
             self.violations.append(f"I1 {name} leaves without an approval")
 
     def cancel_leaves(self, name: str, exchange: Exchange) -> None:
-        """Nobody takes away the only stop of what is held."""
+        """Nobody takes away the only stop of what is held; one of the wrong side is none."""
         stops = [
             algo
             for algo in exchange.ledger.open_algos()
             if purpose_of(self._tag, algo.client_algo_id) is Purpose.STOP
+            and (algo.side == "SELL") == (exchange.account.positions[algo.symbol].amount > 0)
         ]
         symbol = next((algo.symbol for algo in stops if algo.client_algo_id == name), "")
         only = sum(algo.symbol == symbol for algo in stops) == 1

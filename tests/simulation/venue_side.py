@@ -33,6 +33,7 @@ _REQUEST_DELAY_S = (0.001, 0.04)
 _LATE_S = (0.2, 4.5)
 ORDER_PATHS = ("/fapi/v1/order", "/fapi/v1/algoOrder")
 _LEAVES_SIBLINGS = 0.25  # part of the venues that do not expire a target when the stop has filled
+_WEIGHT, _ROOM = "X-MBX-USED-WEIGHT-1M", 10
 _ORDER_DRAWS = 3  # faults strike more often where they hurt
 
 
@@ -112,6 +113,7 @@ class VenueSide:
         self.sockets: list[SimSocket] = []
         self.changed = True
         self.refusals: list[tuple[str, int]] = []  # (path, code) of every refused order
+        self.lag_s, self.lags_until_ns = 0.0, 0  # how old an order a query sees, and how long so
         self._publisher = Publisher(self.exchange)
         self._pump()
 
@@ -215,6 +217,7 @@ class VenueSide:
     def heal(self) -> None:
         """Take back what is armed and has not struck."""
         self.exchange.orders.faults.table.clear()
+        self.lags_until_ns = 0
 
     # ---------------------------------------- requests
     def ask(
@@ -225,6 +228,8 @@ class VenueSide:
         order = request["method"] == "POST" and request["path"] in ORDER_PATHS
         draws = _ORDER_DRAWS if order else 1
         fate = next(filter(None, (self.faults.fate(REQUEST_KINDS) for _ in range(draws))), "")
+        if request["method"] == "POST" and request["path"] == ORDER_PATHS[0] and self._lags:
+            fate = "answer_lost_executed"
         if fate:
             self.faults.hurt_ns = timeline.now_ns
         out_s, back_s = dice.uniform(*_REQUEST_DELAY_S), dice.uniform(*_REQUEST_DELAY_S)
@@ -249,15 +254,43 @@ class VenueSide:
 
         timeline.after(out_s, arrive)
 
+    @property
+    def _lags(self) -> bool:
+        return self.timeline.now_ns < self.lags_until_ns
+
     def _handle(self, request: dict[str, Any]) -> Response:
-        response = self.door.handle(
-            Request(api_key=KEY, address="bot", wall_ms=self.wall_ms, **request)
+        lagging = self._lags and request["path"] == ORDER_PATHS[0] and request["method"] == "GET"
+        lag_ms = round(self.lag_s * 1000 * self.door.clock.speed) if lagging else 0
+        response = _roomy(
+            self.door.handle(
+                Request(api_key=KEY, address="bot", wall_ms=self.wall_ms, **request), lag_ms
+            )
         )
         if response.status >= 400 and request["method"] == "POST":
             self.refusals.append((request["path"], int(response.body.get("code", 0))))
         self.changed = True
         self._deliver()
         return response
+
+
+def _roomy(response: Response) -> Response:
+    """Let request weight count a tenth.
+
+    What the live bot does once a minute it does here every few seconds, several lives of it in one
+    minute: by the venue's own count reads would stand still, and with them what is to be seen.
+    """
+    headers, body = dict(response.headers), response.body
+    if _WEIGHT in headers:
+        headers[_WEIGHT] = str(int(headers[_WEIGHT]) // _ROOM)
+    if isinstance(body, dict) and "rateLimits" in body:
+        rows = [
+            {**row, "limit": row["limit"] * _ROOM}
+            if row["rateLimitType"] == "REQUEST_WEIGHT"
+            else row
+            for row in body["rateLimits"]
+        ]
+        body = {**body, "rateLimits": rows}
+    return replace(response, headers=headers, body=body)
 
 
 def _turned_away(fate: str) -> Response:

@@ -15,6 +15,7 @@ from actors.stepped import Timeline
 from config import Config
 from core.clock import NS_PER_MS, NS_PER_S
 from core.errors import TradingError
+from tests.simulation.acts import DAY_LOSS_PCT, Acts
 from tests.simulation.checks import Watch
 from tests.simulation.faults import Faults
 from tests.simulation.liveness import unsettled
@@ -115,6 +116,7 @@ class Simulation:
         self._strategy = type("Strategy", (DiceStrategy,), {})
         self._strategy.quiet_from_ms = side.door.clock.venue_ms(WALL_START_MS + QUIET_S * 1000)
         self._plan()
+        Acts(self).plan()
         self._start()
         began_ns = self.timeline.now_ns
         self._advance(began_ns + HEALED_S * NS_PER_S)
@@ -162,7 +164,7 @@ class Simulation:
             TAKE_PROFIT_PCT=dice.choice((0.002, 0.004)),
             MAX_SYMBOL_NOTIONAL_X=dice.choice((0.25, 1.0)),
             MAX_OPEN_POSITIONS=dice.choice((1, 2, 3)),
-            DAILY_MAX_LOSS_PCT=dice.choice((0.002, 0.03)),
+            DAILY_MAX_LOSS_PCT=self._day_loss_pct(dice.choice((0.002, 0.03))),
             REST_TIMEOUT=3,
             RETRY_DELAY=0.3,
             WEBSOCKET_TIMEOUT=5,
@@ -180,6 +182,9 @@ class Simulation:
             ORDERS_PER_10S=100,
             ORDERS_PER_MIN=600,
         )
+
+    def _day_loss_pct(self, drawn: float) -> float:
+        return DAY_LOSS_PCT if "day_lost" in self.faults.kinds else drawn
 
     # ---------------------------------------- lives and deaths
     def _start(self) -> None:
@@ -218,9 +223,10 @@ class Simulation:
         """Exit, as the process would; what restarts services starts it again."""
         self.faults.counts["gave up"] += 1
         self.record.kinds[f"gave up: {why[:60]}"] += 1
-        self.timeline.at(self.timeline.now_ns, lambda: self._die(1.0))
+        self.timeline.at(self.timeline.now_ns, lambda: self.die(1.0))
 
-    def _die(self, pause_s: float) -> None:
+    def die(self, pause_s: float) -> None:
+        """Kill the process, and start it again after a pause."""
         if self.process is None:
             return
         self._end()
@@ -258,7 +264,7 @@ class Simulation:
             "user_stalled": lambda: self.side.stall(self._drawn(0.5, 6), user=True),
             "symbol_crash": lambda: self._trip(f"symbol/{self.faults.dice.choice(SYMBOLS)}"),
             "room_crash": lambda: self._trip(self.faults.dice.choice(ROOMS)),
-            "killed": lambda: self._die(self._drawn(0.1, 4)),
+            "killed": lambda: self.die(self._drawn(0.1, 4)),
             "storage_down": self._fail_storage,
             "clock_jump": self._jump,
             "burst": self._burst,
