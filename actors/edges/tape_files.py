@@ -13,7 +13,7 @@ from actors.edges.history_files import read_funding
 from actors.edges.history_report import HistoryReport
 from actors.edges.listing import brackets_of
 from config import Config
-from core.backtest.tape import Funding, Tape
+from core.backtest.tape import CLOSE, OPEN, VOLUME, Funding, Tape
 from core.clock import NS_PER_MS, interval_ns
 from core.errors import DataError
 from core.symbol.features import PRICE_COLUMNS, TAKER_COLUMN
@@ -22,7 +22,7 @@ from core.venue.instrument import Instrument
 from core.venue.simulated.instruments import exchange_info_symbol, leverage_bracket, listed
 
 _HOLE_MAX_MS = 86_400_000
-_SETTLES_LATE_MS = 60_000  # recorded settlements carry some ms of delay
+_SETTLES_LATE_MS = 59_999  # recorded settlements carry some ms of delay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +93,10 @@ def _on_grid(
 ) -> tuple[FloatArray, int]:
     """Return a symbol's table on the grid, and how many bars had to be filled."""
     stamps = _all_ms(frame)
+    # The newest bar before the grid begins: what is missing at its start is filled from there.
+    begun = int(stamps.searchsorted(grid[0], side="right")) - 1
+    ended = int(stamps.searchsorted(grid[-1], side="right"))
+    _refuse_long_holes(symbol, np.append(stamps[begun:ended], grid[-1] + step_ms), step_ms)
     inside = (stamps >= grid[0]) & (stamps <= grid[-1])
     places = (stamps[inside] - grid[0]) // step_ms
     table = np.full((6, len(grid)), np.nan)
@@ -103,18 +107,22 @@ def _on_grid(
     missing = np.isnan(table[0])
     if not missing.any():
         return table, 0
-    known = np.flatnonzero(~missing)
-    if np.diff(known).max() * step_ms > _HOLE_MAX_MS:
-        at = pd.Timestamp(int(grid[known[int(np.diff(known).argmax())]]), unit="ms", tz="UTC")
+    before = np.maximum.accumulate(np.where(missing, -1, np.arange(len(grid))))
+    closes = np.where(before >= 0, table[CLOSE, before], frame["close"].to_numpy()[begun])
+    table[OPEN : CLOSE + 1, missing] = closes[missing]
+    table[VOLUME, missing] = 0.0
+    return table, int(missing.sum())
+
+
+def _refuse_long_holes(symbol: str, stamps: np.ndarray, step_ms: int) -> None:
+    steps = np.diff(stamps)
+    longest = int(steps.argmax())
+    if steps[longest] - step_ms > _HOLE_MAX_MS:
+        at = pd.Timestamp(int(stamps[longest]), unit="ms", tz="UTC")
         raise DataError(
             f"backtest: {symbol} lacks more than a day after {at:%Y-%m-%d %H:%M}."
             " Fix: use --from and --to, or fill the files"
         )
-    before = np.maximum.accumulate(np.where(missing, -1, np.arange(len(grid))))
-    for row in range(4):
-        table[row, missing] = table[3, before[missing]]
-    table[4, missing] = 0.0
-    return table, int(missing.sum())
 
 
 def _settlements(
@@ -133,7 +141,8 @@ def _settlements(
     rates = read_funding(folder, symbols, start, end, report=report)
     found = {}
     for symbol, frame in rates.items():
-        bars = (_all_ms(frame) + _SETTLES_LATE_MS - 1 - grid[0]) // step_ms
+        # The first bar that opens at a settlement or after it.
+        bars = (_all_ms(frame) - _SETTLES_LATE_MS + step_ms - 1 - grid[0]) // step_ms
         on = (bars >= 1) & (bars < len(grid))
         values = frame["funding_rate"].to_numpy()
         found[symbol] = tuple(

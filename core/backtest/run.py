@@ -14,13 +14,13 @@ import numpy as np
 from core import messages as m
 from core.backtest.books import Books, Held
 from core.backtest.desk import Desk
+from core.backtest.lookout import Lookout
 from core.backtest.result import BacktestResult, ExitReason, Halt
 from core.backtest.rhythm import Rhythm
-from core.backtest.screen import ASK, BOUNDARY, EXIT, LOW_EQUITY, Screen, Watch
+from core.backtest.screen import ASK, BOUNDARY, EXIT, LOW_EQUITY, Screen
 from core.backtest.tape import CLOSE, HIGH, LOW, OPEN, Tape
-from core.clock import NS_PER_DAY, NS_PER_MS, NS_PER_S
-from core.messages import Side, TradingState
-from core.risk.latches import DAY_LOSS, DAY_LOSS_SOFT, DRAWDOWN, causes
+from core.clock import NS_PER_DAY, NS_PER_MS
+from core.messages import Side
 from core.risk.liquidation import liquidation_distance
 from core.risk.machine import RiskMachine
 from core.risk.policy import RiskPolicy
@@ -28,7 +28,6 @@ from core.risk.risk_manager import RiskManager
 from core.symbol.strategy import CLOSE_ROW, DecidedRows
 from core.venue.simulated.positions import cash
 
-_HOUR_NS = 3_600 * NS_PER_S
 _NEARLY = 1e-9  # of equity: what floats may be off; risk decides exactly
 _BPS = Decimal(10_000)
 
@@ -114,7 +113,6 @@ class _Run:
             rhythms.append(rhythm)
             always[place, wishes] = rhythm.ratio > self._policies[place].MAX_SIGNAL_RATIO
         self._screen = Screen(tape, sides, always)
-        self._watch = Watch.of(len(self._symbols))
         self._risk = RiskMachine(
             policies=settings,
             managers={
@@ -131,9 +129,9 @@ class _Run:
             strategy_name=strategy_name,
         )
         self._books = Books()
-        self._approved: dict[int, list[int]] = {}  # place -> venue ns of its approvals
         self._settlements = _settlements(tape)
         self._boundaries = _boundaries(tape, self._settlements)
+        self._lookout = Lookout(tape, settings, self._risk, self._desk, self._books)
 
     def result(
         self,
@@ -144,7 +142,7 @@ class _Run:
         wallet = Decimal(str(self._settings.VENUE_BALANCE))
         first, last = self._start, self._end - 1
         self._desk.begin(first, wallet)
-        self._refresh()
+        self._lookout.refresh()
         # The first bar's close is the first decision.
         self._ask(first)
         bar, at_close = first + 1, False
@@ -175,23 +173,21 @@ class _Run:
     # ------------------------------------------------------------------ from event to event
     def _step(self, bar: int, boundary: int, *, at_close: bool) -> tuple[int, bool]:
         """Handle the next event; return where the search goes on."""
-        found = self._screen.find(self._watch, bar, boundary, at_close=at_close)
+        found = self._screen.find(self._lookout.watch, bar, boundary, at_close=at_close)
         if found.peak_bar >= 0:
-            self._watch.peak = found.peak
-            if (
-                found.peak_bar != found.bar
-            ):  # what happens at its own bar's close is looked at there
+            self._lookout.watch.peak = found.peak
+            if found.peak_bar != found.bar:  # else it is looked at below
                 self._desk.look(found.peak_bar)
         match found.kind:
             case k if k == EXIT:
                 self._leave(found.bar)
-                self._refresh()
+                self._lookout.refresh()
                 return found.bar, False
             case k if k in {LOW_EQUITY, BOUNDARY}:
                 self._desk.look(found.bar)
                 if found.bar == boundary:
                     self._cross(boundary)
-                self._refresh()
+                self._lookout.refresh()
                 self._ask(found.bar)
                 return found.bar + 1, False
             case k if k == ASK:
@@ -221,25 +217,25 @@ class _Run:
         approvals: list[tuple[int, m.Approval]] = []
         leaving: list[int] = []
         for place in range(len(self._symbols)):
-            side = self._screen.asked(self._watch, place, bar)
+            side = self._screen.asked(self._lookout.watch, place, bar)
             if side == CLOSE_ROW:
                 leaving.append(place)
             elif side:
                 approval = self._review(bar, place, Side.BUY if side > 0 else Side.SELL)
                 if approval is not None:
                     approvals.append((place, approval))
-                self._refresh()
+                self._lookout.refresh()
         for place in leaving:
             self._close(place, bar + 1, _price(self._tape, place, OPEN, bar + 1), ExitReason.SIGNAL)
         for place, approval in approvals:
             self._enter(bar + 1, place, approval)
         if approvals or leaving:
-            self._refresh()
+            self._lookout.refresh()
 
     def _review(self, bar: int, place: int, side: Side) -> m.Approval | None:
         rows = self._decided[place]
         confidence = float(rows.confidences[bar])
-        approval = self._desk.ask(
+        return self._desk.ask(
             bar,
             place,
             side,
@@ -247,20 +243,6 @@ class _Run:
             None if np.isnan(confidence) else confidence,
             _price(self._tape, place, CLOSE, bar),
         )
-        if approval is not None:
-            self._note_entry(place, bar)
-        return approval
-
-    def _note_entry(self, place: int, bar: int) -> None:
-        """Remember an approval: while a symbol has had too many in an hour, risk latches it."""
-        now_ns = self._desk.close_ns(bar)
-        times = [at for at in self._approved.get(place, []) if at > now_ns - _HOUR_NS] + [now_ns]
-        self._approved[place] = times
-        limit = self._policies[place].MAX_ENTRIES_SYMBOL_1H
-        if len(times) >= limit:
-            free_ns = times[len(times) - limit] + _HOUR_NS
-            interval_ns = self._tape.interval_ms * NS_PER_MS
-            self._watch.ask_until[place] = bar + -(-(free_ns - now_ns) // interval_ns)
 
     # ------------------------------------------------------------------ fills
     def _enter(self, bar: int, place: int, approval: m.Approval) -> None:
@@ -342,46 +324,6 @@ class _Run:
         worse = price * (1 + side.sign * self._costs[place].slippage)
         instrument = self._tape.instruments[self._symbols[place]]
         return instrument.round_price(worse, ROUND_CEILING if side.sign > 0 else ROUND_FLOOR)
-
-    # ------------------------------------------------------------------ what the screen watches
-    def _refresh(self) -> None:
-        """Tell the screen what is held, who may be asked, and which equity risk waits for."""
-        watch, risk, book = self._watch, self._risk, self._risk.book
-        watch.wallet = float(self._desk.wallet)
-        watch.peak = max(watch.peak, float(book.peak))
-        for place in range(len(self._symbols)):
-            held = self._books.held.get(place)
-            if held is None:
-                watch.held[place] = 0.0
-            elif watch.held[place] == 0.0:
-                watch.held[place] = float(held.side.sign * held.quantity)
-                watch.entry[place] = float(held.entry_price)
-                watch.stop[place] = float(held.stop)
-                watch.target[place] = float(held.target)
-                watch.liquidation[place] = float(held.liquidation)
-        account = causes(risk.state)
-        open_now = risk.trading_state is TradingState.ACTIVE and (
-            book.slots_used() < self._settings.MAX_OPEN_POSITIONS
-            and (book.day is None or book.day.entries < self._settings.MAX_ENTRIES_DAY)
-        )
-        latched = risk.symbol_states
-        for place, symbol in enumerate(self._symbols):
-            watch.may_ask[place] = open_now and symbol not in latched
-        watch.low_equity = self._low_equity(account)
-        watch.kept = 0.0
-        if DRAWDOWN not in account:
-            watch.kept = (1 - self._settings.MAX_DRAWDOWN) * (1 + _NEARLY)
-
-    def _low_equity(self, account: tuple[str, ...]) -> float:
-        """Return the equity at which the day's loss latches something next."""
-        day, limit = self._risk.book.day, float(self._risk.day_limit())
-        if day is None or DAY_LOSS in account:
-            return -np.inf
-        part = self._settings.HALT_AT
-        if DAY_LOSS_SOFT not in account:
-            part = min(part, self._settings.SOFT_LOSS_AT)
-        level = float(day.equity_start + day.transfers) - limit * part
-        return level + _NEARLY * abs(level)
 
 
 _PURPOSES = {
