@@ -76,7 +76,11 @@ def equity_figure(content: Content) -> Figure:
             "height": 460,
             "hovermode": "x unified",
             "showlegend": True,
-            "xaxis": {"type": "date", "anchor": "y2"},
+            "xaxis": {
+                "type": "date",
+                "anchor": "y2",
+                "range": [content.start_ms, content.end_ms],
+            },
             "yaxis": {"domain": [0.34, 1.0], "title": {"text": "equity, USDT"}},
             "yaxis2": {
                 "domain": [0.0, 0.27],
@@ -140,15 +144,19 @@ def trades_figure(content: Content) -> Figure:
 
 
 def days_figure(content: Content) -> Figure:
-    """How many days ended with which return."""
-    return _histogram(periods(content.result, "D").returns, "return of a day", "days")
+    """How many days ended with which return; days that changed nothing would dwarf the others."""
+    returns = periods(content.result, "D").returns
+    moved = returns[returns != 0.0]
+    flat = len(returns) - len(moved)
+    left_out = f" ({flat} without any change left out)" if flat else ""
+    return _histogram(moved, f"return of a day{left_out}", "days")
 
 
 def _histogram(values: FloatArray, x_title: str, y_title: str) -> Figure:
     """Draw bins with an edge at zero, so that gains and losses never share one."""
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
     width = max(max(high, 0.0) - min(low, 0.0), 1e-9) / _BINS
-    edges = np.arange(np.floor(min(low, 0.0) / width), np.ceil(max(high, 0.0) / width) + 1) * width
+    edges = np.arange(np.floor(min(low, 0.0) / width), np.floor(max(high, 0.0) / width) + 2) * width
     counts, edges = np.histogram(values, bins=edges)
     middles = (edges[:-1] + edges[1:]) / 2
     return {
@@ -190,7 +198,11 @@ def luck_figure(values: FloatArray, came: float, x_title: str, *, share: bool) -
         "layout": {
             "height": 280,
             "bargap": 0.06,
-            "xaxis": {"tickformat": ".0%" if share else ",.0f", "title": {"text": x_title}},
+            "xaxis": {
+                "tickformat": ".1%" if share else ",.0f",
+                "title": {"text": x_title},
+                "nticks": 7,
+            },
             "yaxis": {"title": {"text": "runs"}},
             "shapes": [_upright(came, "@ink", 2)],
             "annotations": [
@@ -235,7 +247,7 @@ def exposure_figure(content: Content, exposure: Exposure) -> Figure:
             "height": 260,
             "hovermode": "x unified",
             "showlegend": True,
-            "xaxis": {"type": "date"},
+            "xaxis": {"type": "date", "range": [content.start_ms, content.end_ms]},
             "yaxis": {"title": {"text": "notional, × equity"}},
         },
     }

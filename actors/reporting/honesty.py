@@ -127,7 +127,7 @@ def _models(content: Content) -> Iterator[Finding]:
         yield Finding(
             OPEN,
             title,
-            "No model took part: every decision is technical. " + " ".join(content.models),
+            f"No model took part: every decision is technical. {_of_models(content)}",
         )
         return
     who = "; ".join(
@@ -139,7 +139,20 @@ def _models(content: Content) -> Iterator[Finding]:
         title,
         f"Who predicted: {who}. Bars that a model was trained on are predicted by a refit that had"
         " not seen them. That the model counts as skilled was found on those bars all the same."
-        f" {' '.join(content.models)}",
+        f" {_of_models(content)}",
+    )
+
+
+def _of_models(content: Content) -> str:
+    """Say once what was told of several symbols in the same words."""
+    who: dict[str, list[str]] = {}
+    for line in content.models:
+        symbol = next((one for one in content.result.symbols if one in line), "")
+        words = line.replace(f"[{symbol}] ", "").replace(symbol, "SYMBOL") if symbol else line
+        who.setdefault(words, []).append(symbol)
+    return " ".join(
+        f"{', '.join(symbols)}: {words}." if symbols[0] else f"{words}."
+        for words, symbols in who.items()
     )
 
 
@@ -248,7 +261,7 @@ def _market(content: Content) -> Iterator[Finding]:
     yield Finding(
         CAUTION,
         "What the market is taken to be",
-        f"Every order fills whole, {config.SLIPPAGE_BPS:g} basis points worse than the price; there"
+        f"Every order fills whole, {config.SLIPPAGE_BPS:g} basis points (SLIPPAGE_BPS) worse than the price; there"
         " is no book, no queue and no effect of one's own size. Stops trigger by the last price."
         " If a bar reached both stop and target, the stop counts.",
     )

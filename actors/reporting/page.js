@@ -36,6 +36,9 @@ function framed(layout) {
     plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, bargap: 0.05,
     font: { family: getComputedStyle(document.body).fontFamily, color: colour("@ink"), size: 12.5 },
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
+    modebar: {
+      bgcolor: "rgba(0,0,0,0)", color: colour("@muted/0.55"), activecolor: colour("@ink"),
+    },
     hoverlabel: {
       bgcolor: colour("@card"), bordercolor: colour("@line"), font: { color: colour("@ink") },
     },
@@ -44,7 +47,9 @@ function framed(layout) {
   for (const name of ["xaxis", "yaxis", "yaxis2"]) {
     if (!layout[name] && name === "yaxis2") continue;
     const mine = painted(layout[name] || {});
-    if (mine.title) mine.title.font = { color: colour("@muted"), size: 12 };
+    if (mine.title) {
+      mine.title = { standoff: 12, font: { color: colour("@muted"), size: 12 }, ...mine.title };
+    }
     whole[name] = { ...axis, ...(name === "xaxis" ? { showgrid: false } : {}), ...mine };
   }
   return whole;
@@ -52,13 +57,15 @@ function framed(layout) {
 
 const CONFIG = {
   displaylogo: false, responsive: true,
-  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+  modeBarButtons: [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d", "toImage"]],
 };
+const STILL = { ...CONFIG, displayModeBar: false };
 
 function drawAll() {
   for (const place of document.querySelectorAll("[data-figure]")) {
     const figure = told.figures[place.dataset.figure];
-    Plotly.react(place, painted(figure.data), framed(figure.layout), CONFIG);
+    const config = figure.layout.xaxis.type === "date" ? CONFIG : STILL;
+    Plotly.react(place, painted(figure.data), framed(figure.layout), config);
   }
   if (candles) drawCandles(view);
 }

@@ -21,7 +21,7 @@ from actors.reporting.text import (
     tone,
 )
 from config.settings import secret_names
-from core.backtest.luck import PERCENTILES, Spread
+from core.backtest.luck import PERCENTILES, RUNS, Spread
 from core.backtest.metrics import Figures, exposure, symbol_figures, trade_figures
 from core.backtest.result import Trade
 from core.words import Side
@@ -128,7 +128,7 @@ def luck_table(redrawn: Spread, reordered: Spread) -> str:
         [("drawdown, trades drawn anew", "name"), *(percent(drawn_falls[p]) for p in PERCENTILES)],
         [("drawdown, same trades reordered", "name"), *(percent(falls[p]) for p in PERCENTILES)],
     ]
-    return table(("of 2,000 runs", *(f"{p} %" for p in PERCENTILES)), rows)
+    return table((f"percentiles of {RUNS:,} runs", *(f"{p} %" for p in PERCENTILES)), rows)
 
 
 def pairs(rows: Sequence[tuple[str, Cell]]) -> str:

@@ -58,12 +58,12 @@ def lasting(ms: float) -> str:
     """Write a span in the unit that suits it.
 
     >>> lasting(90_000), lasting(5_400_000), lasting(172_800_000)
-    ('1.5 min', '1.5 h', '2.0 d')
+    ('1.5 min', '1.5 h', '2 d')
     """
     for limit, unit, word in ((3_600_000, 60_000, "min"), (86_400_000, 3_600_000, "h")):
         if ms < limit:
-            return f"{ms / unit:,.1f} {word}"
-    return f"{ms / 86_400_000:,.1f} d"
+            return f"{round(ms / unit, 1):g} {word}"
+    return f"{round(ms / 86_400_000, 1):,.10g} d"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Cell]], kind: str = "") -> str:
