@@ -25,6 +25,7 @@ Figure = dict[str, Any]
 _DAYS_MAX: Final = 400  # bars of days; longer results show weeks
 _BINS: Final = 40
 _PERCENT: Final = ".2%"
+_BARE: Final = "<extra></extra>"  # no second box beside it
 
 
 def equity_figure(content: Content) -> Figure:
@@ -125,7 +126,7 @@ def profit_figure(content: Content) -> Figure:
                 "y": _rounded(cut.profit, 2),
                 "customdata": _rounded(cut.returns, 6),
                 "marker": {"color": _signed(cut.profit)},
-                "hovertemplate": "%{x|%Y-%m-%d}<br>%{y:,.2f} USDT, %{customdata:.2%}<extra></extra>",
+                "hovertemplate": "%{x|%Y-%m-%d}<br>%{y:,.2f} USDT, %{customdata:.2%}" + _BARE,
             }
         ],
         "layout": {
@@ -168,7 +169,7 @@ def _histogram(values: FloatArray, x_title: str, y_title: str) -> Figure:
                 "width": width * 0.92,
                 "marker": {"color": _signed(middles)},
                 "customdata": np.stack([edges[:-1], edges[1:]], axis=1).tolist(),
-                "hovertemplate": "%{customdata[0]:.3%} to %{customdata[1]:.3%}: %{y}<extra></extra>",
+                "hovertemplate": "%{customdata[0]:.3%} to %{customdata[1]:.3%}: %{y}" + _BARE,
             }
         ],
         "layout": {
@@ -192,7 +193,7 @@ def luck_figure(values: FloatArray, came: float, x_title: str, *, share: bool) -
                 "x": middles.tolist(),
                 "y": counts.tolist(),
                 "marker": {"color": "@accent/0.55"},
-                "hovertemplate": f"about %{{x:{form}}}: %{{y}} runs<extra></extra>",
+                "hovertemplate": f"about %{{x:{form}}}: %{{y}} runs{_BARE}",
             }
         ],
         "layout": {
@@ -269,7 +270,7 @@ def costs_figure(steps: Sequence[tuple[str, float, bool]]) -> Figure:
                 "decreasing": {"marker": {"color": "@loss"}},
                 "totals": {"marker": {"color": "@accent"}},
                 "connector": {"line": {"color": "@muted/0.5", "width": 1}},
-                "hovertemplate": "%{x}: %{y:,.2f} USDT<extra></extra>",
+                "hovertemplate": "%{x}: %{y:,.2f} USDT" + _BARE,
             }
         ],
         "layout": {"height": 320, "yaxis": {"title": {"text": "USDT"}}, "xaxis": {}},

@@ -1,22 +1,23 @@
 """What speaks against a result, said where the result is shown."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from actors.reporting.content import Content, Source
-from actors.reporting.text import count, moment, number, percent
+from actors.reporting.text import count, lasting, moment, number, percent
 from core.backtest.luck import deflated_sharpe
 from core.backtest.metrics import Figures, returns_of, sharpe_ratio
-from core.backtest.result import BacktestResult, ExitReason
+from core.backtest.result import BacktestResult, ExitReason, Halt
 from core.symbol.strategy import EnhancedStrategy
 from core.words import TradingState
 
 GOOD, CAUTION, BAD, OPEN = "good", "caution", "bad", "open"
 TRIALS: Final = (1, 10, 100, 1_000)
 SURE: Final = 0.95
+_EVEN: Final = 0.5
 _TRADES_FEW: Final = 100
 _TRADES_TOO_FEW: Final = 30
 _SPREAD: Final = 1.96  # standard errors on either side: 95 %
@@ -53,10 +54,12 @@ def in_plain_words(content: Content, metrics: Figures) -> tuple[str, str]:
     came = "gained" if total >= 0 else "lost"
     costs = float(sum(t.fees - t.funding for t in result.trades) + (content.slippage.amount or 0))
     before = float(metrics["net_profit"] or 0.0) + costs
-    words = [
-        f"It {came} {percent(abs(total))} in {content.days:,.0f} days over {count(trades)} trades,"
-        f" and fell {percent(metrics['max_drawdown'])} below its high on the way."
-    ]
+    first = (
+        f"It {came} {percent(abs(total))} in {lasting(content.end_ms - content.start_ms)} over"
+        f" {count(trades)} trades, and fell {percent(metrics['max_drawdown'])} below its high on"
+        " the way."
+    )
+    words = [first]
     if costs > 0 and before > 0 > (metrics["net_profit"] or 0.0):
         words.append(f"Before costs it gained {number(before, 0)} USDT; costs took all of that.")
     elif costs > 0:
@@ -188,7 +191,7 @@ def _tries(content: Content) -> Finding:
     )
     mark = GOOD if probability >= SURE and trials is not None else CAUTION
     return Finding(
-        mark if probability >= SURE else BAD,
+        mark if probability >= _EVEN else BAD,
         title,
         f"{said}. Deflated Sharpe ratio {number(probability)}: the probability that the true ratio"
         f" is above what the best of so many tries without skill shows; {SURE} is wanted.",
@@ -228,14 +231,13 @@ def _stops(content: Content) -> Iterator[Finding]:
     """Tell whether risk let it trade to the end: what lies after is a flat line, not a result."""
     result = content.result
     account = [halt for halt in result.halts if not halt.symbol]
-    last = account[-1] if account else None
-    stopped = last is not None and last.state in {TradingState.HALTED, TradingState.FLATTEN}
-    if last is not None and stopped:
+    last = _last_stop(account)
+    if last is not None:
         share = (content.end_ms - last.at_ms) / (content.end_ms - content.start_ms)
         yield Finding(
             BAD,
             "Stopped by risk",
-            f"From {moment(last.at_ms)} on nothing new was opened: {last.reason}."
+            f"From {moment(last.at_ms)} on nothing new was opened: {account[-1].reason}."
             f" The last {percent(max(0.0, share), 0)} of the time says nothing about the strategy.",
         )
     symbols = {halt.symbol: halt for halt in result.halts if halt.symbol}
@@ -249,11 +251,22 @@ def _stops(content: Content) -> Iterator[Finding]:
             )
             + ". Nobody resumed them.",
         )
-    if not stopped:
+    if last is None:
         days = sum(halt.state != TradingState.ACTIVE for halt in account)
         text = f"Risk reduced or halted the account {count(days)} times, and it went on."
         none = "Risk never reduced or halted the account."
         yield Finding(CAUTION if days else GOOD, "Limits", text if days else none)
+
+
+def _last_stop(account: Sequence[Halt]) -> Halt | None:
+    """Return where the stop that was never lifted began, None if the account still trades."""
+    began = None
+    for halt in account:
+        if halt.state not in {TradingState.HALTED, TradingState.FLATTEN}:
+            began = None
+        elif began is None:
+            began = halt
+    return began
 
 
 def _market(content: Content) -> Iterator[Finding]:
@@ -261,8 +274,9 @@ def _market(content: Content) -> Iterator[Finding]:
     yield Finding(
         CAUTION,
         "What the market is taken to be",
-        f"Every order fills whole, {config.SLIPPAGE_BPS:g} basis points (SLIPPAGE_BPS) worse than the price; there"
-        " is no book, no queue and no effect of one's own size. Stops trigger by the last price."
+        f"Every order fills whole, {config.SLIPPAGE_BPS:g} basis points (SLIPPAGE_BPS) worse than"
+        " the price; there is no book, no queue and no effect of one's own size. Stops trigger by"
+        " the last price."
         " If a bar reached both stop and target, the stop counts.",
     )
     if config.FUNDING == "zero":

@@ -1,4 +1,4 @@
-"""A result as one page: plotly.js, style, script and data inside, and nothing from anywhere else."""
+"""A result as one page: plotly.js, style, script and data inside, nothing from anywhere else."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -40,8 +40,7 @@ _SEED: Final = 42  # of the Monte Carlo: the same result gives the same page
 _MARKS: Final = {GOOD: "✓", CAUTION: "!", BAD: "✕", OPEN: "?"}
 # What the page may load: nothing.  Inline parts are its own.
 _POLICY: Final = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline';"
-    " img-src data: blob:"
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 )
 
 
@@ -179,9 +178,7 @@ def _course(content: Content, figures: dict[str, charts.Figure]) -> Iterable[_Se
 def _trades(content: Content) -> Iterable[_Section]:
     if not content.result.symbols:
         return
-    yield _Section(
-        "symbols", "Symbols", tables.symbols_table(content) + tables.ways_table(content)
-    )
+    yield _Section("symbols", "Symbols", tables.symbols_table(content) + tables.ways_table(content))
     tabs = "".join(
         f'<button type="button" data-symbol="{escape(symbol)}">{escape(symbol)}</button>'
         for symbol in content.result.symbols
@@ -309,8 +306,8 @@ def _honesty(content: Content, metrics: Figures) -> _Section:
             [[("deflated Sharpe ratio", "name"), *(number(value, 3) for value in probabilities)]],
         )
         odds += (
-            '<p class="hint">Bailey and López de Prado (2014). How much the tries differ is not known'
-            " of one run: the standard error of its own ratio stands in.</p>"
+            '<p class="hint">Bailey and López de Prado (2014). How much the tries differ is not'
+            " known of one run: the standard error of its own ratio stands in.</p>"
         )
     return _Section("honesty", "Honesty card", f'<ul class="findings">{cards}</ul>{odds}')
 

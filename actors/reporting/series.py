@@ -89,14 +89,10 @@ def exposure_of(result: BacktestResult) -> Exposure:
         counts[first] += 1
         counts[end] -= 1
     equity = np.where(result.equity > 0.0, result.equity, np.nan)
-    held = {
-        side: np.maximum(0.0, np.cumsum(step)[:-1]) / equity for side, step in steps.items()
-    }
+    held = {side: np.maximum(0.0, np.cumsum(step)[:-1]) / equity for side, step in steps.items()}
     for values in held.values():
         values[np.cumsum(counts)[:-1] == 0] = 0.0  # sums of floats leave dust
-    return Exposure(
-        long=held[Side.BUY], short=held[Side.SELL], positions=np.cumsum(counts)[:-1]
-    )
+    return Exposure(long=held[Side.BUY], short=held[Side.SELL], positions=np.cumsum(counts)[:-1])
 
 
 def held_equally(result: BacktestResult, prices: Mapping[str, Prices]) -> FloatArray | None:

@@ -26,7 +26,20 @@ from core.backtest.metrics import Figures, exposure, symbol_figures, trade_figur
 from core.backtest.result import Trade
 from core.words import Side
 
-_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTHS: Final = (
+    "Jan",
+    "Feb",
+    "Mar",
+    "Apr",
+    "May",
+    "Jun",
+    "Jul",
+    "Aug",
+    "Sep",
+    "Oct",
+    "Nov",
+    "Dec",
+)
 _PASSWORD: Final = re.compile(r"(?<=://)[^/@\s]+@")
 _STRONG: Final = 0.10  # a month's return that gets the full tint
 

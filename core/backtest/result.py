@@ -17,6 +17,7 @@ class ExitReason(StrEnum):
     SIGNAL = "signal"  # the strategy said CLOSE
     LIQUIDATION = "liquidation"
     END = "end"  # the tape ended
+    OTHER = "other"  # live only: by an order of the bot that was neither, or not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
