@@ -23,6 +23,7 @@ from core.symbol.indicators import FloatArray
 Figure = dict[str, Any]
 
 _DAYS_MAX: Final = 400  # bars of days; longer results show weeks
+_HOURS_BELOW: Final = 4  # days
 _BINS: Final = 40
 _PERCENT: Final = ".2%"
 _BARE: Final = "<extra></extra>"  # no second box beside it
@@ -115,25 +116,34 @@ def _latched(content: Content) -> list[Figure]:
 
 
 def profit_figure(content: Content) -> Figure:
-    """Profit of each day, or of each week of a long result."""
-    unit, word = ("D", "day") if content.days <= _DAYS_MAX else ("W", "week")
+    """Profit of each day, of each week of a long result, or of each hour of a short one."""
+    unit, word, width = "D", "day", 86_400_000
+    if content.days > _DAYS_MAX:
+        unit, word, width = "W", "week", 7 * 86_400_000
+    elif content.days <= _HOURS_BELOW:
+        unit, word, width = "h", "hour", 3_600_000
     cut = periods(content.result, unit)
+    form = "%Y-%m-%d %H:%M" if unit == "h" else "%Y-%m-%d"
     return {
         "data": [
             {
                 "type": "bar",
-                "x": list(cut.names),
+                "x": cut.start_ms.tolist(),
                 "y": _rounded(cut.profit, 2),
+                "width": round(width * 0.8),
+                "offset": round(width * 0.1),
                 "customdata": _rounded(cut.returns, 6),
                 "marker": {"color": _signed(cut.profit)},
-                "hovertemplate": "%{x|%Y-%m-%d}<br>%{y:,.2f} USDT, %{customdata:.2%}" + _BARE,
+                "hovertemplate": f"%{{x|{form}}}<br>%{{y:,.2f}} USDT, %{{customdata:.2%}}{_BARE}",
             }
         ],
         "layout": {
             "height": 260,
-            "bargap": 0.2,
-            "xaxis": {"type": "date"},
-            "yaxis": {"title": {"text": f"USDT a {word}"}},
+            "xaxis": {
+                "type": "date",
+                "range": [int(cut.start_ms[0]), int(cut.start_ms[-1]) + width],
+            },
+            "yaxis": {"title": {"text": f"USDT by {word}"}},
         },
     }
 

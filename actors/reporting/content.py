@@ -1,7 +1,7 @@
 """What a page tells of: a result, and what has to be known to judge it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
@@ -60,7 +60,7 @@ class Content:
     decided_at_once: bool = False  # on all bars in one call
     models: tuple[str, ...] = ()  # what was said about the models when they were loaded
     trials: int | None = None  # how many settings were tried on these bars; None: not told
-    notes: tuple[str, ...] = field(default=())  # what else a reader must know
+    notes: tuple[tuple[str, str], ...] = ()  # title and text: what else a reader must know
 
     def trades_of(self, symbol: str) -> tuple[Trade, ...]:
         """Return one symbol's trades in the order of their exits."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
 import numpy as np
 
@@ -15,6 +16,21 @@ from core.clock import NS_PER_MS, interval_ns
 from core.errors import TradingError
 from core.symbol.indicators import FloatArray, IntArray
 from core.words import Purpose
+
+
+_COUNTED: Final = (
+    "Round trips go from the first fill of an entry until the symbol is flat, net of commission and"
+    " of the funding settled meanwhile. Return and profit are of closed round trips; the curve and"
+    " the months are what the account was worth, open positions included."
+)
+_COARSE: Final = (
+    "Old account snapshots are thinned to one an hour, so ratios of bars are coarser there; prices"
+    " older than SIGNAL_RETENTION_DAYS are gone."
+)
+_BEFORE: Final = (
+    "They close what no stored fill opened, held before this database began, and are in no round"
+    " trip."
+)
 
 
 class NothingTradedError(TradingError):
@@ -104,12 +120,10 @@ def _equity(
         return start, float(start) + np.cumsum(steps)
     at = book.account_ms.searchsorted(closes, side="right") - 1
     equity = book.equity[np.maximum(at, 0)]
-    # What was moved in before the first snapshot is in it; what came later is no gain.
-    for moved_ms, amount in book.transfers:
-        if moved_ms > book.account_ms[0]:
-            seen = int(book.account_ms.searchsorted(moved_ms))
-            if seen < len(book.account_ms):
-                equity = equity - np.where(closes >= book.account_ms[seen], float(amount), 0.0)
+    for moved_ms, amount in _later(book):  # no gain: out again from where a snapshot shows it
+        seen = int(book.account_ms.searchsorted(moved_ms))
+        if seen < len(book.account_ms):
+            equity = equity - np.where(closes >= book.account_ms[seen], float(amount), 0.0)
     return Decimal(str(float(book.equity[0]))), equity
 
 
@@ -137,31 +151,28 @@ def _slippage(book: Performance) -> Slippage:
     return Slippage(amount=worse, how=how)
 
 
-def _notes(book: Performance, past: Past) -> Iterator[str]:
+def _notes(book: Performance, past: Past) -> Iterator[tuple[str, str]]:
     trips = past.trips
-    yield (
-        "Round trips go from the first fill of an entry until the symbol is flat, net of commission"
-        " and of the funding settled meanwhile. Return and profit are of closed round trips;"
-        " the curve is what the account was worth, open positions included, transfers taken out."
-    )
+    yield "What is counted", _COUNTED
     if past.start_known:
-        yield (
-            "Old account snapshots are thinned to one an hour, so ratios of bars are coarser there;"
-            " prices older than SIGNAL_RETENTION_DAYS are gone."
-        )
+        yield "Coarse where old", _COARSE
     else:
-        yield ("No balance was stored: equity begins with VENUE_BALANCE and moves at exits only.")
+        yield "No balance stored", "Equity begins with VENUE_BALANCE and moves at exits only."
     if trips.open_symbols:
-        yield f"Still open and not among the trades: {', '.join(trips.open_symbols)}."
+        yield "Still open", f"{', '.join(trips.open_symbols)}: not among the trades."
     if trips.without_entry:
-        yield (
-            f"{trips.without_entry} fills close what no stored fill opened (held before this"
-            " database began); they are in no round trip."
-        )
+        yield "Fills without an entry", f"{trips.without_entry} of them. {_BEFORE}"
     if trips.without_exit:
         yield (
-            f"{trips.without_exit} positions were closed by someone else than the bot; they are in"
-            " no round trip."
+            "Closed by someone else",
+            f"{trips.without_exit} positions, not by the bot; they are in no round trip.",
         )
-    if book.transfers:
-        yield f"{len(book.transfers)} transfers were taken out of the curve."
+    moved = sum((amount for _, amount in _later(book)), ZERO)
+    if moved:
+        yield "Transfers", f"{moved:+f} USDT came in or went out, and was taken out of the curve."
+
+
+def _later(book: Performance) -> Iterator[tuple[int, Decimal]]:
+    """Yield transfers after the first snapshot; those before are in it."""
+    if len(book.account_ms):
+        yield from (one for one in book.transfers if one[0] > book.account_ms[0])

@@ -14,7 +14,7 @@ from core.backtest.result import BacktestResult, ExitReason, Halt
 from core.symbol.strategy import EnhancedStrategy
 from core.words import TradingState
 
-GOOD, CAUTION, BAD, OPEN = "good", "caution", "bad", "open"
+GOOD, CAUTION, BAD, OPEN, NOTE = "good", "caution", "bad", "open", "note"
 TRIALS: Final = (1, 10, 100, 1_000)
 SURE: Final = 0.95
 _EVEN: Final = 0.5
@@ -25,7 +25,7 @@ _SPREAD: Final = 1.96  # standard errors on either side: 95 %
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; `mark` is GOOD, CAUTION, BAD or OPEN (not known here)."""
+    """One thing that was looked at; `mark` is GOOD, CAUTION, BAD, OPEN (not known) or NOTE."""
 
     mark: str
     title: str
@@ -287,8 +287,8 @@ def _market(content: Content) -> Iterator[Finding]:
 
 
 def _told(content: Content) -> Iterator[Finding]:
-    for note in content.notes:
-        yield Finding(OPEN, "To know", note)
+    for title, note in content.notes:
+        yield Finding(NOTE, title, note)
 
 
 def _sharpe_range(metrics: Figures) -> tuple[float | None, float | None]:

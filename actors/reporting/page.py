@@ -15,6 +15,7 @@ from actors.reporting.honesty import (
     BAD,
     CAUTION,
     GOOD,
+    NOTE,
     OPEN,
     TRIALS,
     deflated,
@@ -37,7 +38,7 @@ from core.backtest.luck import RUNS, drawdowns, reordered, resampled
 from core.backtest.metrics import Figures, metrics_of
 
 _SEED: Final = 42  # of the Monte Carlo: the same result gives the same page
-_MARKS: Final = {GOOD: "✓", CAUTION: "!", BAD: "✕", OPEN: "?"}
+_MARKS: Final = {GOOD: "✓", CAUTION: "!", BAD: "✕", OPEN: "?", NOTE: "i"}
 # What the page may load: nothing.  Inline parts are its own.
 _POLICY: Final = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
@@ -138,7 +139,8 @@ def _tiles(content: Content, metrics: Figures) -> Iterable[tuple[str, str, str, 
     below_high = (metrics["max_drawdown_bars"] or 0) * result.interval_ms
     paid = (metrics["fees"] or 0.0) - (metrics["funding"] or 0.0)
     error = metrics["sharpe_error"]
-    yield "Return", percent(total), tone(total), f"{signed(net, 0)} USDT net"
+    closed = "" if content.source is Source.BACKTEST else ", closed trades"
+    yield "Return", percent(total), tone(total), f"{signed(net, 0)} USDT net{closed}"
     yield (
         "Deepest drawdown",
         percent(metrics["max_drawdown"]),

@@ -17,7 +17,7 @@ POINTS_MAX = 3_000  # of a line: more than a wide screen has columns
 class Periods:
     """Months, weeks or days of a result; the first and last may be parts of one."""
 
-    names: tuple[str, ...]  # ISO dates of their first day
+    start_ms: IntArray  # UTC
     profit: FloatArray  # quote
     returns: FloatArray  # share of the equity before
 
@@ -56,18 +56,18 @@ def thinned(values: FloatArray, points_max: int = POINTS_MAX) -> IntArray:
 
 
 def periods(result: BacktestResult, unit: str) -> Periods:
-    """Cut a result by calendar unit: "M" months, "W" weeks from Monday, "D" days, in UTC."""
+    """Cut a result by calendar unit, UTC: "M" month, "W" week from Monday, "D" day, "h" hour."""
     stamps = result.open_ms.astype("datetime64[ms]")
     if unit == "W":  # numpy counts weeks from a Thursday
         days = stamps.astype("datetime64[D]")
         keys = days - (days.astype(np.int64) + 3) % 7
     else:
-        keys = stamps.astype(f"datetime64[{unit}]").astype("datetime64[D]")
+        keys = stamps.astype(f"datetime64[{unit}]")
     last = np.append(np.flatnonzero(keys[1:] != keys[:-1]), len(keys) - 1)
     ends = result.equity[last]
     before = np.concatenate([[float(result.start_equity)], ends[:-1]])
     return Periods(
-        names=tuple(str(key) for key in keys[last]),
+        start_ms=keys[last].astype("datetime64[ms]").astype(np.int64),
         profit=ends - before,
         returns=ends / before - 1.0,
     )

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -113,8 +114,9 @@ def months_table(content: Content) -> str:
     """Returns of the months, a row a year; a month that is not whole counts what there is."""
     cut = periods(content.result, "M")
     by_year: dict[str, dict[int, float]] = {}
-    for name, change in zip(cut.names, cut.returns.tolist(), strict=True):
-        by_year.setdefault(name[:4], {})[int(name[5:7])] = change
+    for start_ms, change in zip(cut.start_ms.tolist(), cut.returns.tolist(), strict=True):
+        at = datetime.fromtimestamp(start_ms / 1000, UTC)
+        by_year.setdefault(str(at.year), {})[at.month] = change
     rows: list[list[Cell]] = []
     for year, found in by_year.items():
         whole = float(np.prod([1 + change for change in found.values()])) - 1

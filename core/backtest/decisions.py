@@ -54,7 +54,7 @@ def decide(
     predictions to use instead of the model's own, where the strategy takes them.  Raises
     SelfCheckError if decisions at once differ from single ones, as those that know the future do.
     """
-    if isinstance(strategy, RowStrategy) and decides_rows(strategy.__class__):
+    if isinstance(strategy, RowStrategy) and decides_rows(type(strategy)):
         rows = strategy.decide_rows(frame, told)
         if type(strategy) is not EnhancedStrategy and told is None:
             _compare(strategy, frame, rows, bars_kept, bars_min)

@@ -17,7 +17,8 @@ class ExitReason(StrEnum):
     SIGNAL = "signal"  # the strategy said CLOSE
     LIQUIDATION = "liquidation"
     END = "end"  # the tape ended
-    OTHER = "other"  # live only: by an order of the bot that was neither, or not known
+    EXIT = "exit"  # live: the bot closed it at market
+    UNKNOWN = "unknown"  # live: what closed it is not stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

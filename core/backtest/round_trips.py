@@ -11,6 +11,7 @@ ZERO = Decimal(0)
 _REASONS: Mapping[Purpose | None, ExitReason] = {
     Purpose.STOP: ExitReason.STOP,
     Purpose.TARGET: ExitReason.TARGET,
+    Purpose.EXIT: ExitReason.EXIT,
 }
 
 
@@ -98,7 +99,7 @@ class _Trip:
             pnl=self.gained - self.fees + self.funding,
             fees=self.fees,
             funding=self.funding,
-            exit_reason=_REASONS.get(fill.purpose, ExitReason.OTHER),
+            exit_reason=_REASONS.get(fill.purpose, ExitReason.UNKNOWN),
             entry_bar=(self.entry_ms - first_ms) // interval_ms,
             exit_bar=(fill.at_ms - first_ms) // interval_ms,
             proposal_id=self.proposal_id,
