@@ -17,7 +17,6 @@ from core.errors import TradingError
 from core.symbol.indicators import FloatArray, IntArray
 from core.words import Purpose
 
-
 _COUNTED: Final = (
     "Round trips go from the first fill of an entry until the symbol is flat, net of commission and"
     " of the funding settled meanwhile. Return and profit are of closed round trips; the curve and"
