@@ -59,7 +59,7 @@ def browse(page: Path, *words: str, scheme: str = "light") -> str:
                 browser,
                 *("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
                 *("--proxy-server=127.0.0.1:9", f"--user-data-dir={profile}"),
-                *("--virtual-time-budget=10000", "--enable-logging=stderr"),
+                *("--virtual-time-budget=5000", "--enable-logging=stderr"),
                 f"--window-size={_SIZE[0]},{_SIZE[1]}",
                 *words,
                 f"{page.absolute().as_uri()}#scheme={scheme}",

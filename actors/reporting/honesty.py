@@ -253,7 +253,8 @@ def _stops(content: Content) -> Iterator[Finding]:
         )
     if last is None:
         days = sum(halt.state != TradingState.ACTIVE for halt in account)
-        text = f"Risk reduced or halted the account {count(days)} times, and it went on."
+        often = "once" if days == 1 else f"{count(days)} times"
+        text = f"Risk reduced or halted the account {often}, and it went on."
         none = "Risk never reduced or halted the account."
         yield Finding(CAUTION if days else GOOD, "Limits", text if days else none)
 

@@ -74,9 +74,8 @@ class _Trip:
     fees: Decimal = ZERO
     funding: Decimal = ZERO
 
-    def take(self, fill: Fill, share: Decimal) -> None:
-        """Count a fill in, or a share of it (0..1)."""
-        quantity = fill.quantity * share
+    def take(self, fill: Fill, quantity: Decimal) -> None:
+        """Count a fill in, or as much of it as belongs here."""
         if fill.side is self.side:
             self.bought += quantity
             self.entry_value += quantity * fill.price
@@ -84,7 +83,7 @@ class _Trip:
             self.left += quantity
             self.exit_value += quantity * fill.price
         self.gained += fill.gained if fill.side is not self.side else ZERO
-        self.fees += fill.commission * share
+        self.fees += fill.commission * quantity / fill.quantity
 
     def closed(self, fill: Fill, bracket: Bracket, first_ms: int, interval_ms: int) -> Trade:
         """Return it as a trade that this fill ended."""
@@ -129,22 +128,22 @@ class _Folding:
                 self.without_entry += 1
                 self.held.pop(fill.symbol, None)
                 return
-            self._open(fill, Decimal(1))
+            self._open(fill, fill.quantity)
             return
-        size = trip.bought - trip.left
-        share = Decimal(1) if fill.side is trip.side else min(Decimal(1), size / fill.quantity)
-        trip.take(fill, share)
+        held = trip.bought - trip.left
+        taken = fill.quantity if fill.side is trip.side else min(held, fill.quantity)
+        trip.take(fill, taken)
         if trip.left < trip.bought:
             return
         del self.held[fill.symbol]
         bracket = self.brackets.get(trip.proposal_id, Bracket())
         self.trades.append(trip.closed(fill, bracket, self.first_ms, self.interval_ms))
-        if share < 1:
-            self._open(fill, 1 - share)
+        if taken < fill.quantity:
+            self._open(fill, fill.quantity - taken)
 
-    def _open(self, fill: Fill, share: Decimal) -> None:
+    def _open(self, fill: Fill, quantity: Decimal) -> None:
         trip = _Trip(fill.symbol, fill.side, fill.at_ms, fill.proposal_id)
-        trip.take(fill, share)
+        trip.take(fill, quantity)
         self.held[fill.symbol] = trip
 
     def funding(self, paid: FundingPaid) -> None:

@@ -52,7 +52,7 @@ def test_the_more_was_tried_the_less_a_ratio_is_worth():
     result = a_result(equity=a_curve(0.00005))
     odds = [deflated(result, trials) for trials in TRIALS]
     assert odds == sorted(odds, reverse=True)
-    assert odds[0] - odds[-1] > 0.5
+    assert odds[0] - odds[-1] > 0.2
 
 
 def test_tries_that_were_not_told_never_pass_as_good():
@@ -94,7 +94,7 @@ def test_a_stop_that_was_lifted_is_a_limit_that_held():
     halts = (a_halt(1, "REDUCING"), a_halt(2, "ACTIVE"))
     content = a_content(a_result(halts=halts))
     assert "Stopped by risk" not in titles(content)
-    assert "1 times" in found(content, "Limits").text
+    assert "the account once" in found(content, "Limits").text
 
 
 def test_a_latched_symbol_is_named():
