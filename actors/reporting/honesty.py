@@ -54,8 +54,10 @@ def in_plain_words(content: Content, metrics: Figures) -> tuple[str, str]:
     came = "gained" if total >= 0 else "lost"
     costs = float(sum(t.fees - t.funding for t in result.trades) + (content.slippage.amount or 0))
     before = float(metrics["net_profit"] or 0.0) + costs
+    days = round(content.days)
+    span = f"{days} days" if days > 1 else lasting(content.end_ms - content.start_ms)
     first = (
-        f"It {came} {percent(abs(total))} in {lasting(content.end_ms - content.start_ms)} over"
+        f"It {came} {percent(abs(total))} in {span} over"
         f" {count(trades)} trades, and fell {percent(metrics['max_drawdown'])} below its high on"
         " the way."
     )
