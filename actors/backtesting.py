@@ -31,6 +31,7 @@ class Study:
     shelf: ModelShelf
     told: Mapping[str, Told]
     predicted_by: Mapping[str, Mapping[str, int]]
+    said: tuple[str, ...] = ()  # what was told of the models when they were loaded
 
     @property
     def bars(self) -> int:
@@ -38,7 +39,7 @@ class Study:
         return len(self.recording.tape)
 
 
-def prepare(recording: Recording, shelf: ModelShelf) -> Study:
+def prepare(recording: Recording, shelf: ModelShelf, said: tuple[str, ...] = ()) -> Study:
     """Predict every bar as the models could have then; an unskilled model is not asked.
 
     A row of a model's training range is predicted by a walk-forward refit, never by the model that
@@ -56,7 +57,7 @@ def prepare(recording: Recording, shelf: ModelShelf) -> Study:
         predicted_by[symbol] = {
             str(kind) or "nobody": int(count) for kind, count in zip(kinds, counts, strict=True)
         }
-    return Study(recording=recording, shelf=shelf, told=told, predicted_by=predicted_by)
+    return Study(recording=recording, shelf=shelf, told=told, predicted_by=predicted_by, said=said)
 
 
 def backtest(
@@ -109,7 +110,7 @@ def _decide(
     study: Study, config: Config, symbol: str, strategy: Strategy, bars: int
 ) -> DecidedRows:
     told = study.told.get(symbol)
-    if told is not None and not decides_rows(strategy):
+    if told is not None and not decides_rows(type(strategy)):
         raise DataError(
             f"backtest: STRATEGY {config.STRATEGY} asks {symbol}'s model itself, which may have"
             " seen these bars. Fix: remove the model, or give the strategy decide_rows(df, told)"

@@ -118,6 +118,13 @@ def _add_backtest(app: typer.Typer) -> None:
         until: Annotated[
             str | None, typer.Option("--to", metavar="D", help="Day after the last, UTC.")
         ] = None,
+        report: Annotated[
+            Path | None, typer.Option(metavar="FILE.html", help="Write a page about it.")
+        ] = None,
+        trials: Annotated[
+            int | None,
+            typer.Option(metavar="N", min=1, help="Settings tried on these days so far, for it."),
+        ] = None,
         as_json: AsJson = False,
     ) -> int:
         """Trade recorded history with the bot's own strategy, risk and limits."""
@@ -129,6 +136,8 @@ def _add_backtest(app: typer.Typer) -> None:
             funding=funding,
             since=None if since is None else midnight(since, "--from"),
             until=None if until is None else midnight(until, "--to"),
+            report=report,
+            trials=trials,
         )
         return run(settings_of(config), options, as_json=as_json)
 

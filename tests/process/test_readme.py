@@ -46,7 +46,11 @@ DOWNLOAD = (
     ".venv/bin/python run.py download"
     " --symbols BTCUSDT,ETHUSDT --from 2025-01-01 --to 2025-07-01 --out DIR"
 )
-BACKTEST = ".venv/bin/python run.py backtest --data DIR --from 2025-05-10 --to 2025-06-20"
+BACKTEST = (
+    ".venv/bin/python run.py backtest"
+    " --data DIR --from 2025-05-10 --to 2025-06-20 --report backtest.html"
+)
+REPORT = ".venv/bin/python run.py report --html report.html"
 REAL_VENUE = (
     "export API_KEY=... API_SECRET=...",
     ".venv/bin/python run.py --config testnet.yaml",
@@ -104,7 +108,7 @@ class Shell:
 
 def test_every_command_of_the_readme_is_known_here() -> None:
     known = {*LONG_RUNNING, *WHILE_IT_RUNS, *STOPPING, *LEARNING, *REAL_VENUE, *THIS_VERY_RUN}
-    known |= {DOWNLOAD, BACKTEST}
+    known |= {DOWNLOAD, BACKTEST, REPORT}
     assert set(COMMANDS) == known
 
 
@@ -184,8 +188,9 @@ def test_the_backtest_trades_the_days_it_is_told(world: World) -> None:
     opened = pd.date_range("2025-05-09", periods=len(frame), freq="min", tz="UTC")
     frame.insert(0, "open_time", opened.as_unit("ms").astype("int64"))
     frame.to_csv(data / "BTCUSDT-1m.csv", index=False)
+    page = world.folder / "backtest.html"
     traded = shell(
-        BACKTEST.replace("DIR", str(data)),
+        BACKTEST.replace("DIR", str(data)).replace("backtest.html", str(page)),
         world,
         "backtest",
         SYMBOLS="BTCUSDT",
@@ -195,6 +200,7 @@ def test_the_backtest_trades_the_days_it_is_told(world: World) -> None:
     assert traded.done(120) == 0, traded.text()
     assert "59,041 bars, " in traded.text()  # those of the days, and the close before the first
     assert "to 2025-06-20 00:00 UTC" in traded.text()
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
 def test_the_example_strategy_is_sound_and_trades(world: World) -> None:
