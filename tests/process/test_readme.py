@@ -134,6 +134,10 @@ def test_every_way_to_stop_works_as_written(world: World) -> None:
             here = command.replace("state/", f"{world.state}/")
             asked = shell(here, world, f"stopping-{number}")
             assert asked.done(60) == 0, (command, asked.text(), bot.text())
+        page = world.folder / "report.html"
+        told = shell(REPORT.replace("report.html", str(page)), world, "report")
+        assert told.done(60) == 0, told.text()
+        assert page.exists()
         bot.says("HALTED: cli: news at 14:00", 1)
         bot.says("FLATTEN: cli", 1)
     finally:
@@ -200,7 +204,7 @@ def test_the_backtest_trades_the_days_it_is_told(world: World) -> None:
     assert traded.done(120) == 0, traded.text()
     assert "59,041 bars, " in traded.text()  # those of the days, and the close before the first
     assert "to 2025-06-20 00:00 UTC" in traded.text()
-    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
 def test_the_example_strategy_is_sound_and_trades(world: World) -> None:
