@@ -141,6 +141,20 @@ class Config(BaseSettings):
     ALLOW_TECHNICAL_ONLY: Truth = switch(
         "Trade a symbol that has no usable model on technical signals alone.", on=False
     )
+    RETRAIN_HOURS: Real = setting(
+        0.0,
+        "Train beside trading what has no model, or one this many venue hours old; 0 never does.",
+        ge=0,
+    )
+    TRAIN_BARS: Whole = setting(
+        20_000, "Klines fetched from the venue for that, bars.", ge=1_000, le=600_000
+    )
+    DRIFT_PSI_MAX: Real = setting(
+        0.25, "Stability index of a feature above which drift is warned of.", gt=0
+    )
+    DRIFT_BLOCKS: Truth = switch(
+        "Open nothing on a symbol while its model drifts; else drift is only told.", on=False
+    )
 
     # --- money limits ------------------------------------------------------------------------
     DAILY_MAX_LOSS_PCT: Real = setting(

@@ -145,6 +145,13 @@ class EnhancedStrategy:
         """
         return max(FEATURES_EXACT, self._bars_min)
 
+    def take_model(self, predictor: Predictor | None) -> None:
+        """Use another predictor from the next bar on.
+
+        Optional in a strategy of one's own: without it a new model counts from the next start on.
+        """
+        self._predictor = predictor
+
     def calculate_technical_signals(self, df: pd.DataFrame) -> dict[str, float]:
         """Return the six signals (-1, 0, 1) and all features of the last bar, by name.
 
