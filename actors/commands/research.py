@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 def add_research_commands(app: typer.Typer) -> None:
     """Add them to the command line."""
+    _add_download(app)
+    _add_learning(app)
+    _add_backtest(app)
 
+
+def _add_download(app: typer.Typer) -> None:
     @app.command(
         epilog="Example: python run.py download --symbols BTCUSDT,ETHUSDT --from 2025-01-01"
         " --to 2025-07-01 --out candles"
@@ -59,6 +64,8 @@ def add_research_commands(app: typer.Typer) -> None:
         )
         return fetch(options, as_json=as_json)
 
+
+def _add_learning(app: typer.Typer) -> None:
     @app.command(epilog="Example: python run.py train --data candles --symbols BTCUSDT,ETHUSDT")
     def train(
         *,
@@ -76,6 +83,25 @@ def add_research_commands(app: typer.Typer) -> None:
         options = _learning_options(config, data, symbols, jobs, backend)
         return show_scores(run_train(options), as_json=as_json)
 
+    @app.command(epilog="Example: python run.py evaluate --data candles --json")
+    def evaluate(
+        *,
+        data: DataDir,
+        config: ConfigFile = None,
+        symbols: SymbolList = None,
+        jobs: Jobs = None,
+        backend: Backend = "local",
+        as_json: AsJson = False,
+    ) -> int:
+        """Judge the saved models on candles; rows they were trained on are scored by a refit."""
+        from actors.commands.scores import show_scores
+        from actors.commands.train import run_evaluate
+
+        options = _learning_options(config, data, symbols, jobs, backend)
+        return show_scores(run_evaluate(options), as_json=as_json)
+
+
+def _add_backtest(app: typer.Typer) -> None:
     @app.command(
         epilog="Example: python run.py backtest --data candles --from 2025-05-10 --to 2025-06-20"
     )
@@ -105,23 +131,6 @@ def add_research_commands(app: typer.Typer) -> None:
             until=None if until is None else midnight(until, "--to"),
         )
         return run(settings_of(config), options, as_json=as_json)
-
-    @app.command(epilog="Example: python run.py evaluate --data candles --json")
-    def evaluate(
-        *,
-        data: DataDir,
-        config: ConfigFile = None,
-        symbols: SymbolList = None,
-        jobs: Jobs = None,
-        backend: Backend = "local",
-        as_json: AsJson = False,
-    ) -> int:
-        """Judge the saved models on candles; rows they were trained on are scored by a refit."""
-        from actors.commands.scores import show_scores
-        from actors.commands.train import run_evaluate
-
-        options = _learning_options(config, data, symbols, jobs, backend)
-        return show_scores(run_evaluate(options), as_json=as_json)
 
 
 def _learning_options(

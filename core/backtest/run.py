@@ -14,13 +14,13 @@ import numpy as np
 from core import messages as m
 from core.backtest.books import Books, Held
 from core.backtest.desk import Desk
+from core.backtest.lookout import Lookout
 from core.backtest.result import BacktestResult, ExitReason, Halt
 from core.backtest.rhythm import Rhythm
-from core.backtest.screen import ASK, BOUNDARY, EXIT, LOW_EQUITY, Screen, Watch
+from core.backtest.screen import ASK, BOUNDARY, EXIT, LOW_EQUITY, Screen
 from core.backtest.tape import CLOSE, HIGH, LOW, OPEN, Tape
 from core.clock import NS_PER_DAY, NS_PER_MS
-from core.messages import Side, TradingState
-from core.risk.latches import DAY_LOSS, DAY_LOSS_SOFT, DRAWDOWN, causes
+from core.messages import Side
 from core.risk.liquidation import liquidation_distance
 from core.risk.machine import RiskMachine
 from core.risk.policy import RiskPolicy
@@ -112,7 +112,6 @@ class _Run:
             rhythms.append(rhythm)
             always[place, wishes] = rhythm.ratio > self._policies[place].MAX_SIGNAL_RATIO
         self._screen = Screen(tape, sides, always)
-        self._watch = Watch.of(len(self._symbols))
         self._risk = RiskMachine(
             policies=settings,
             managers={
@@ -129,6 +128,7 @@ class _Run:
             strategy_name=strategy_name,
         )
         self._books = Books()
+        self._lookout = Lookout(tape, settings, self._risk, self._desk, self._books)
         self._settlements = _settlements(tape)
         self._boundaries = _boundaries(tape, self._settlements)
 
@@ -141,7 +141,7 @@ class _Run:
         wallet = Decimal(str(self._settings.VENUE_BALANCE))
         first, last = self._start, self._end - 1
         self._desk.begin(first, wallet)
-        self._refresh()
+        self._lookout.refresh()
         # The first bar's close is the first decision.
         self._ask(first)
         bar, at_close = first + 1, False
@@ -172,9 +172,9 @@ class _Run:
     # ------------------------------------------------------------------ from event to event
     def _step(self, bar: int, boundary: int, *, at_close: bool) -> tuple[int, bool]:
         """Handle the next event; return where the search goes on."""
-        found = self._screen.find(self._watch, bar, boundary, at_close=at_close)
+        found = self._screen.find(self._lookout.watch, bar, boundary, at_close=at_close)
         if found.peak_bar >= 0:
-            self._watch.peak = found.peak
+            self._lookout.watch.peak = found.peak
             if (
                 found.peak_bar != found.bar
             ):  # what happens at its own bar's close is looked at there
@@ -182,13 +182,13 @@ class _Run:
         match found.kind:
             case k if k == EXIT:
                 self._leave(found.bar)
-                self._refresh()
+                self._lookout.refresh()
                 return found.bar, False
             case k if k in {LOW_EQUITY, BOUNDARY}:
                 self._desk.look(found.bar)
                 if found.bar == boundary:
                     self._cross(boundary)
-                self._refresh()
+                self._lookout.refresh()
                 self._ask(found.bar)
                 return found.bar + 1, False
             case k if k == ASK:
@@ -218,20 +218,20 @@ class _Run:
         approvals: list[tuple[int, m.Approval]] = []
         leaving: list[int] = []
         for place in range(len(self._symbols)):
-            side = self._screen.asked(self._watch, place, bar)
+            side = self._screen.asked(self._lookout.watch, place, bar)
             if side == CLOSE_ROW:
                 leaving.append(place)
             elif side:
                 approval = self._review(bar, place, Side.BUY if side > 0 else Side.SELL)
                 if approval is not None:
                     approvals.append((place, approval))
-                self._refresh()
+                self._lookout.refresh()
         for place in leaving:
             self._close(place, bar + 1, _price(self._tape, place, OPEN, bar + 1), ExitReason.SIGNAL)
         for place, approval in approvals:
             self._enter(bar + 1, place, approval)
         if approvals or leaving:
-            self._refresh()
+            self._lookout.refresh()
 
     def _review(self, bar: int, place: int, side: Side) -> m.Approval | None:
         rows = self._decided[place]
@@ -325,46 +325,6 @@ class _Run:
         worse = price * (1 + side.sign * self._costs[place].slippage)
         instrument = self._tape.instruments[self._symbols[place]]
         return instrument.round_price(worse, ROUND_CEILING if side.sign > 0 else ROUND_FLOOR)
-
-    # ------------------------------------------------------------------ what the screen watches
-    def _refresh(self) -> None:
-        """Tell the screen what is held, who may be asked, and which equity risk waits for."""
-        watch, risk, book = self._watch, self._risk, self._risk.book
-        watch.wallet = float(self._desk.wallet)
-        watch.peak = max(watch.peak, float(book.peak))
-        for place in range(len(self._symbols)):
-            held = self._books.held.get(place)
-            if held is None:
-                watch.held[place] = 0.0
-            elif watch.held[place] == 0.0:
-                watch.held[place] = float(held.side.sign * held.quantity)
-                watch.entry[place] = float(held.entry_price)
-                watch.stop[place] = float(held.stop)
-                watch.target[place] = float(held.target)
-                watch.liquidation[place] = float(held.liquidation)
-        account = causes(risk.state)
-        open_now = risk.trading_state is TradingState.ACTIVE and (
-            book.slots_used() < self._settings.MAX_OPEN_POSITIONS
-            and (book.day is None or book.day.entries < self._settings.MAX_ENTRIES_DAY)
-        )
-        latched = risk.symbol_states
-        for place, symbol in enumerate(self._symbols):
-            watch.may_ask[place] = open_now and symbol not in latched
-        watch.low_equity = self._low_equity(account)
-        watch.kept = 0.0
-        if DRAWDOWN not in account:
-            watch.kept = (1 - self._settings.MAX_DRAWDOWN) * (1 + _NEARLY)
-
-    def _low_equity(self, account: tuple[str, ...]) -> float:
-        """Return the equity at which the day's loss latches something next."""
-        day, limit = self._risk.book.day, float(self._risk.day_limit())
-        if day is None or DAY_LOSS in account:
-            return -np.inf
-        part = self._settings.HALT_AT
-        if DAY_LOSS_SOFT not in account:
-            part = min(part, self._settings.SOFT_LOSS_AT)
-        level = float(day.equity_start + day.transfers) - limit * part
-        return level + _NEARLY * abs(level)
 
 
 _PURPOSES = {
