@@ -13,6 +13,7 @@ import numpy as np
 from actors.assembly import Assembly, Machines
 from actors.edges.strategy_loader import load_strategy_class
 from actors.edges.tape_files import Recording
+from actors.model_shelf import ModelShelf
 from config import Config
 from core.backtest.decisions import Told, decide, decides_rows, frame_of
 from core.backtest.result import BacktestResult
@@ -20,7 +21,6 @@ from core.backtest.run import run_backtest
 from core.errors import DataError
 from core.symbol.strategy import DecidedRows, Strategy
 from models.honest_predictions import honest_predictions
-from models.price_predictor import PricePredictor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,7 +28,7 @@ class Study:
     """A recording, and what the models may honestly say about each bar of it."""
 
     recording: Recording
-    predictors: Mapping[str, PricePredictor]
+    shelf: ModelShelf
     told: Mapping[str, Told]
     predicted_by: Mapping[str, Mapping[str, int]]
 
@@ -38,7 +38,7 @@ class Study:
         return len(self.recording.tape)
 
 
-def prepare(recording: Recording, predictors: Mapping[str, PricePredictor]) -> Study:
+def prepare(recording: Recording, shelf: ModelShelf) -> Study:
     """Predict every bar as the models could have then; an unskilled model is not asked.
 
     A row of a model's training range is predicted by a walk-forward refit, never by the model that
@@ -47,7 +47,7 @@ def prepare(recording: Recording, predictors: Mapping[str, PricePredictor]) -> S
     told: dict[str, Told] = {}
     predicted_by: dict[str, Mapping[str, int]] = {}
     for symbol in recording.tape.symbols:
-        predictor = predictors.get(symbol)
+        predictor = shelf.current(symbol)
         if predictor is None or not predictor.skilled:
             continue
         honest = honest_predictions(predictor, frame_of(recording.tape, symbol))
@@ -56,9 +56,7 @@ def prepare(recording: Recording, predictors: Mapping[str, PricePredictor]) -> S
         predicted_by[symbol] = {
             str(kind) or "nobody": int(count) for kind, count in zip(kinds, counts, strict=True)
         }
-    return Study(
-        recording=recording, predictors=dict(predictors), told=told, predicted_by=predicted_by
-    )
+    return Study(recording=recording, shelf=shelf, told=told, predicted_by=predicted_by)
 
 
 def backtest(
@@ -78,9 +76,7 @@ def backtest(
     """
     tape = study.recording.tape
     tape = tape if until_bar is None else tape.cut(0, until_bar)
-    assembly = Assembly(
-        config, load_strategy_class(config.STRATEGY), dict(study.predictors), Machines()
-    )
+    assembly = Assembly(config, load_strategy_class(config.STRATEGY), study.shelf, Machines())
     if config.STRATEGY:
         assembly.check_strategy()
     strategies = {symbol: assembly.strategy(symbol) for symbol in tape.symbols}

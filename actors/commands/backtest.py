@@ -57,7 +57,7 @@ def read_study(config: Config, options: BacktestOptions) -> Study:
     for level, _, line in models.lines:
         if level != "INFO":
             sys.stderr.write(f"{line}\n")
-    return prepare(recording, models.predictors)
+    return prepare(recording, models.shelf)
 
 
 def run(config: Config, options: BacktestOptions, *, as_json: bool) -> int:
