@@ -55,7 +55,10 @@ class SweepStorage:
         self._space = space
         self._seed = seed
         self._study = study
-        self._trials: list[FrozenTrial] = study.get_trials(deepcopy=False)
+
+    @property
+    def _trials(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)
 
     def __len__(self) -> int:
         return len(self._trials)
@@ -82,7 +85,6 @@ class SweepStorage:
                 else {"score": score.as_dict()},
             )
         )
-        self._trials = self._study.get_trials(deepcopy=False)
 
     def outcomes(self) -> list[Outcome]:
         """Return all finished tries in order."""

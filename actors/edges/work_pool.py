@@ -11,8 +11,11 @@ along, and the cluster stays as it was.
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +37,8 @@ ATTEMPTS_MAX: Final = 3
 _ROOT: Final = Path(__file__).parents[2]
 _NOT_SENT: Final = (".git", ".venv", "tests", "docs", "state", "*.db", "*.parquet", "*.csv.gz")
 _STORE_BYTES: Final = 256 * 2**20
+_LOOK_EVERY_S: Final = 1.0
+_LEFT_BEHIND: Final = 3
 _LOST: Final = "a worker was lost; its work is done again"
 
 Task = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -109,7 +114,9 @@ class _LocalPool(Pool):
         for attempt in range(1, ATTEMPTS_MAX + 1):
             # One alone would run in this process, and what kills a worker would kill us.
             workers = 1 if self._jobs == 1 else max(2, min(self._jobs, len(left)))
-            pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
+            pool = joblib.Parallel(
+                n_jobs=workers, return_as="generator_unordered", initializer=_settle_in
+            )
             wishes = [joblib.delayed(_numbered)(index, *task) for index, task in left.items()]
             try:
                 for index, result in pool(wishes):
@@ -184,6 +191,7 @@ def _cluster(address: str | None, jobs: int) -> Iterator[Any]:
     import ray
 
     folder = tempfile.mkdtemp(prefix="ray-")
+    asked_to_end = signal.getsignal(signal.SIGTERM)
     quiet = {"log_to_driver": False, "logging_level": "error", "configure_logging": False}
     try:
         if address is None:
@@ -197,6 +205,9 @@ def _cluster(address: str | None, jobs: int) -> Iterator[Any]:
         else:
             code = {"working_dir": str(_ROOT), "excludes": list(_NOT_SENT)}
             ray.init(address=address, runtime_env=code, **quiet)
+        # Ray takes SIGTERM for itself and aborts by it; it is ours to end by.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, asked_to_end)
         yield ray
     except (ConnectionError, RuntimeError, ValueError) as error:
         if ray.is_initialized():
@@ -208,6 +219,18 @@ def _cluster(address: str | None, jobs: int) -> Iterator[Any]:
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _settle_in() -> None:
+    """Leave Ctrl-C to the driver, and leave with it however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _leave_with(driver: int) -> None:
+    while os.getppid() == driver:
+        time.sleep(_LOOK_EVERY_S)
+    os._exit(_LEFT_BEHIND)
 
 
 def _numbered(index: int, work: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[int, Any]:
