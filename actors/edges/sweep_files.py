@@ -19,12 +19,18 @@ _NOT_IN_FILES = frozenset({"I_UNDERSTAND_LIVE"})
 
 
 def write_settings(
-    path: Path, given: Config, best: Config, searched: Mapping[str, Any], lines: Iterable[str]
+    path: Path,
+    given: Config,
+    best: Config,
+    searched: Mapping[str, Any],
+    lines: Iterable[str],
+    *,
+    environ: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
     """Write settings for `--config`: all that differ from the defaults, secrets left out.
 
-    `lines` become the comment at its top.  Returns the searched settings that environment or `.env`
-    set to something else, which would beat the file.
+    `lines` become the comment at its top; `environ` is this process's own by default.  Returns
+    the searched settings that environment or `.env` set to something else, which beats the file.
     """
     plain = best.model_dump(mode="json", exclude=set(secret_names()) | _NOT_IN_FILES)
     fields = Config.model_fields
@@ -39,7 +45,7 @@ def write_settings(
     head = "".join(f"# {line}\n" for line in comments)
     _replace(path, head + yaml.safe_dump(differing, sort_keys=True, allow_unicode=True))
     try:
-        met = load_config(path)
+        met = load_config(path, environ=environ)
     except ConfigurationError:  # whatever the environment adds contradicts it
         return tuple(searched)
     return tuple(name for name in searched if getattr(met, name) != getattr(best, name))
