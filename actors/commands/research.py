@@ -79,13 +79,14 @@ def _add_learning(app: typer.Typer) -> None:
         symbols: SymbolList = None,
         jobs: Jobs = None,
         backend: Backend = "local",
+        address: Address = None,
         as_json: AsJson = False,
     ) -> int:
         """Train a model per symbol, save it and print its out-of-fold scores."""
         from actors.commands.scores import show_scores
         from actors.commands.train import run_train
 
-        options = _learning_options(config, data, symbols, jobs, backend)
+        options = _learning_options(config, data, symbols, jobs, (backend, address))
         return show_scores(run_train(options), as_json=as_json)
 
     @app.command(epilog="Example: python run.py evaluate --data candles --json")
@@ -96,13 +97,14 @@ def _add_learning(app: typer.Typer) -> None:
         symbols: SymbolList = None,
         jobs: Jobs = None,
         backend: Backend = "local",
+        address: Address = None,
         as_json: AsJson = False,
     ) -> int:
         """Judge the saved models on candles; rows they were trained on are scored by a refit."""
         from actors.commands.scores import show_scores
         from actors.commands.train import run_evaluate
 
-        options = _learning_options(config, data, symbols, jobs, backend)
+        options = _learning_options(config, data, symbols, jobs, (backend, address))
         return show_scores(run_evaluate(options), as_json=as_json)
 
 
@@ -197,7 +199,11 @@ def _jobs(given: int | None) -> int:
 
 
 def _learning_options(
-    config: str | None, data: Path, symbols: str | None, jobs: int | None, backend: str
+    config: str | None,
+    data: Path,
+    symbols: str | None,
+    jobs: int | None,
+    cluster: tuple[str, str | None],
 ) -> "LearningOptions":
     from actors.commands.train import LearningOptions
     from actors.edges.log import setup_log
@@ -210,7 +216,8 @@ def _learning_options(
         symbols=None if symbols is None else names(symbols),
         model_dir=StateDirectory.of(settings).models,
         interval=settings.KLINE_INTERVAL,
-        jobs=(os.cpu_count() or 1) if jobs is None else jobs,
-        backend=backend,
+        jobs=_jobs(jobs),
+        backend=cluster[0],
+        address=cluster[1],
         model_type=settings.MODEL_TYPE,
     )

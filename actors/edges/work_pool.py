@@ -95,21 +95,24 @@ class Pool(ABC):
         workers keep dying under a task.
         """
         results: list[Any] = [None] * len(tasks)
-        for index, result in self._results(tasks):
+        for index, result in self.each(tasks):
             results[index] = result
             done()
         return results
 
     @abstractmethod
-    def _results(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
-        """Yield (index of the task, its result) in the order in which they come."""
+    def each(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
+        """Yield (index of the task, its result) in the order in which they come.
+
+        Raises as `run`.
+        """
 
 
 class _LocalPool(Pool):
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs
 
-    def _results(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
+    def each(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
         left = dict(enumerate(tasks))
         for attempt in range(1, ATTEMPTS_MAX + 1):
             # One alone would run in this process, and what kills a worker would kill us.
@@ -137,7 +140,7 @@ class _RayPool(Pool):
         # One copy in the cluster of each argument that tasks share; held, so that ids stay true.
         self._held: dict[int, tuple[Any, Any]] = {}
 
-    def _results(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
+    def each(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
         waiting = {self._begin(index, tasks[index]): (index, 1) for index in range(len(tasks))}
         lost = (
             self._ray.exceptions.WorkerCrashedError,
