@@ -1,20 +1,27 @@
 """What the screen is to watch for, as risk stands now; nothing else may be passed by unasked."""
 
-from decimal import Decimal
-
 import numpy as np
 
 from core.backtest.books import Books
 from core.backtest.desk import Desk
-from core.backtest.screen import Watch
+from core.backtest.screen import (
+    BUDGET,
+    EXIT_COST,
+    LEAST_NOTIONAL,
+    LEAST_QUANTITY,
+    LOSS,
+    STEP,
+    Watch,
+)
 from core.backtest.tape import Tape
 from core.messages import TradingState
+from core.risk.day import base_of
 from core.risk.latches import DAY_LOSS, DAY_LOSS_SOFT, DRAWDOWN, causes
 from core.risk.machine import RiskMachine
 from core.risk.policy import Policies, RiskPolicy
-from core.risk.sizing import day_budget
+from core.risk.sizing import ZERO
 
-_NEARLY = 1e-9  # of equity or notional: what floats may be off; risk decides exactly
+_NEARLY = 1e-9  # of equity: what floats may be off; risk decides exactly
 
 
 class Lookout:
@@ -27,19 +34,23 @@ class Lookout:
         self._symbols = tape.symbols
         self._risk, self._desk, self._books = risk, desk, books
         self._account: RiskPolicy = policies.for_symbol(tape.symbols[0])
-        self._least = [
-            float(tape.instruments[symbol].min_notional)
-            * policies.for_symbol(symbol).MIN_NOTIONAL_MULT
-            * (1 - _NEARLY)
-            for symbol in tape.symbols
-        ]
+        if self._account.BUDGET_USES_GAINS:
+            self.watch.at_stop_min = -np.inf
+        for place, symbol in enumerate(tape.symbols):
+            rules, policy = tape.instruments[symbol], policies.for_symbol(symbol)
+            limits, orders = risk.limits_of(symbol), self.watch.orders
+            orders[EXIT_COST, place] = float(limits.exit_cost)
+            orders[LOSS, place] = float(limits.loss_per_notional)
+            orders[STEP, place] = float(rules.step)
+            orders[LEAST_QUANTITY, place] = float(rules.quantity_min)
+            orders[LEAST_NOTIONAL, place] = float(rules.min_notional) * policy.MIN_NOTIONAL_MULT
 
     def refresh(self) -> None:
         """Tell the screen what is held, who may be asked, and which equity risk waits for."""
         watch = self.watch
         watch.wallet = float(self._desk.wallet)
         watch.peak = max(watch.peak, float(self._risk.book.peak))
-        for place in range(len(self._symbols)):
+        for place, symbol in enumerate(self._symbols):
             held = self._books.held.get(place)
             if held is None:
                 watch.held[place] = 0.0
@@ -49,6 +60,9 @@ class Lookout:
                 watch.stop[place] = float(held.stop)
                 watch.target[place] = float(held.target)
                 watch.liquidation[place] = float(held.liquidation)
+            if held is not None:  # midnight gives it another base
+                base = base_of(self._risk.book.day, symbol, held.entry_price)
+                watch.at_stop[place] = float(held.side.sign * held.quantity * (base - held.stop))
         self._see_who_may_be_asked()
         account = causes(self._risk.state)
         watch.low_equity = self._low_equity(account)
@@ -57,36 +71,24 @@ class Lookout:
             watch.kept = (1 - self._account.MAX_DRAWDOWN) * (1 + _NEARLY)
 
     def _see_who_may_be_asked(self) -> None:
-        """Spare risk the questions whose answer is no until a fill, a settlement or a day.
-
-        They are: nothing may be opened at all, and a day's budget that leaves less than the venue's
-        smallest order.  Up to its exit the mark of a position lies between its stop and target, so
-        the lower of them bounds what its exit costs, and with it what others leave of the budget.
-        """
         book, account = self._risk.book, self._account
         open_now = self._risk.trading_state is TradingState.ACTIVE and (
             book.slots_used() < account.MAX_OPEN_POSITIONS
             and (book.day is None or book.day.entries < account.MAX_ENTRIES_DAY)
         )
         latched = self._risk.symbol_states
-        lowest = {held.symbol: min(held.stop, held.target) for held in self._books.held.values()}
         for place, symbol in enumerate(self._symbols):
-            self.watch.may_ask[place] = (
-                open_now
-                and place not in self._books.held
-                and symbol not in latched
-                and self._budget_leaves_an_order(place, lowest)
-            )
+            self.watch.may_ask[place] = open_now and symbol not in latched
+        self.watch.orders[BUDGET] = self._day_budget()
 
-    def _budget_leaves_an_order(self, place: int, lowest: dict[str, Decimal]) -> bool:
-        symbol, book = self._symbols[place], self._risk.book
-        if book.day is None or self._account.SIZING_MODE == "literal":  # it knows no budget
-            return True
-        limits = self._risk.limits_of(symbol)
-        leverage = {held: self._risk.leverage_of(held) for held in lowest}
-        exposure = book.exposure(leverage, limits.exit_cost, lowest)
-        room = day_budget(exposure, limits) / limits.loss_per_notional
-        return float(room) >= self._least[place]
+    def _day_budget(self) -> float:
+        """Return what may still be lost today if nothing is held; inf where nobody asks that."""
+        book = self._risk.book
+        if book.day is None or self._account.SIZING_MODE == "literal":
+            return np.inf
+        limits = self._risk.limits_of(self._symbols[0])
+        reserved = sum((r.reservation.risk for r in book.reserved.values()), ZERO)
+        return float(limits.day_limit - limits.lost_today - reserved)
 
     def _low_equity(self, account: tuple[str, ...]) -> float:
         """Return the equity at which the day's loss latches something next."""

@@ -128,9 +128,9 @@ class _Run:
             strategy_name=strategy_name,
         )
         self._books = Books()
-        self._lookout = Lookout(tape, settings, self._risk, self._desk, self._books)
         self._settlements = _settlements(tape)
         self._boundaries = _boundaries(tape, self._settlements)
+        self._lookout = Lookout(tape, settings, self._risk, self._desk, self._books)
 
     def result(
         self,
@@ -175,9 +175,7 @@ class _Run:
         found = self._screen.find(self._lookout.watch, bar, boundary, at_close=at_close)
         if found.peak_bar >= 0:
             self._lookout.watch.peak = found.peak
-            if (
-                found.peak_bar != found.bar
-            ):  # what happens at its own bar's close is looked at there
+            if found.peak_bar != found.bar:  # else it is looked at below
                 self._desk.look(found.peak_bar)
         match found.kind:
             case k if k == EXIT:

@@ -19,16 +19,29 @@ from core.symbol.strategy import CLOSE_ROW
 NOTHING, EXIT, LOW_EQUITY, BOUNDARY, ASK = range(5)
 
 
+# Rows of `Watch.orders`: what the day's budget leaves, and the smallest order that the venue takes.
+BUDGET, EXIT_COST, LOSS, STEP, LEAST_QUANTITY, LEAST_NOTIONAL = range(6)
+_NEARLY = 1e-9  # what floats may be off, as part of the whole; risk decides exactly
+
+
 @dataclass(slots=True, eq=False)
 class Watch:
-    """What is held and who may be asked, one place a symbol; written by the caller."""
+    """What is held and who may be asked, one place a symbol; written by the caller.
+
+    `orders` (6, symbols) is the day's budget as the cap of that name reckons it
+    (`core/risk/sizing.py`): what may still be lost today if nothing is held, exit costs and loss
+    per notional of an entry, and the venue's step and least sizes.
+    """
 
     held: FloatArray  # signed quantity, 0 where flat
     entry: FloatArray
     stop: FloatArray
     target: FloatArray
     liquidation: FloatArray
+    at_stop: FloatArray  # part of a position in the day's loss at its stop, without exit costs
+    orders: FloatArray
     may_ask: NDArray[np.bool_]  # a signal of a flat symbol is worth asking about
+    at_stop_min: float = 0.0  # -inf where gains behind a stop count
     wallet: float = 0.0
     low_equity: float = -np.inf  # at a close
     peak: float = 0.0  # of equity so far
@@ -37,14 +50,16 @@ class Watch:
     @classmethod
     def of(cls, symbols: int) -> "Watch":
         """Return a watch over so many flat symbols."""
-        zeros = np.zeros(symbols)
+        held, entry, stop, target, liquidation, at_stop = np.zeros((6, symbols))
         return cls(
-            zeros.copy(),
-            zeros.copy(),
-            zeros.copy(),
-            zeros.copy(),
-            zeros.copy(),
-            np.zeros(symbols, dtype=np.bool_),
+            held=held,
+            entry=entry,
+            stop=stop,
+            target=target,
+            liquidation=liquidation,
+            at_stop=at_stop,
+            orders=np.zeros((6, symbols)),
+            may_ask=np.zeros(symbols, dtype=np.bool_),
         )
 
 
@@ -85,6 +100,9 @@ class Screen:
             watch.stop,
             watch.target,
             watch.liquidation,
+            watch.at_stop,
+            watch.at_stop_min,
+            watch.orders,
             watch.may_ask,
             watch.wallet,
             watch.low_equity,
@@ -98,15 +116,18 @@ class Screen:
 
     def asked(self, watch: Watch, place: int, bar: int) -> int:
         """Return a symbol's side at a bar's close if it is worth asking about, else 0."""
-        side = int(self._sides[place, bar])
-        always = bool(self._always[place, bar])
         asked = _asks(
-            side,
-            float(watch.held[place]),
-            bool(watch.may_ask[place]),
-            always,
+            self._sides[:, bar],
+            self._always[:, bar],
+            self._close[:, bar],
+            watch.held,
+            watch.at_stop,
+            watch.at_stop_min,
+            watch.orders,
+            watch.may_ask,
+            place,
         )
-        return side if asked else 0
+        return int(self._sides[place, bar]) if asked else 0
 
 
 @njit(cache=True)
@@ -124,12 +145,36 @@ def _hit(  # noqa: PLR0917 -- compiled code takes plain arrays
 
 
 @njit(cache=True)
-def _asks(side: int, held: float, may_ask: bool, always: bool) -> bool:
-    if side == 0:
+def _asks(  # noqa: PLR0917
+    sides: NDArray[np.int8],
+    always: NDArray[np.bool_],
+    close: FloatArray,
+    held: FloatArray,
+    at_stop: FloatArray,
+    at_stop_min: float,
+    orders: FloatArray,
+    may_ask: NDArray[np.bool_],
+    s: int,
+) -> bool:
+    """Tell whether risk is to be asked about a signal at a close; arrays are (symbols,)."""
+    if sides[s] == 0:
         return False
-    if side == CLOSE_ROW:
-        return held != 0.0
-    return (held == 0.0 and may_ask) or always
+    if sides[s] == CLOSE_ROW:
+        return bool(held[s] != 0.0)
+    if always[s]:
+        return True
+    if held[s] != 0.0 or not may_ask[s]:
+        return False
+    left = orders[BUDGET, s]
+    for other in range(held.shape[0]):
+        cost = abs(held[other]) * close[other] * orders[EXIT_COST, s]
+        if cost:
+            left -= max(at_stop_min, at_stop[other] + cost)
+    left += _NEARLY * abs(orders[BUDGET, s])
+    least, step = orders[LEAST_QUANTITY, s], orders[STEP, s]
+    steps = np.floor((left / (close[s] * orders[LOSS, s]) - least) / step + _NEARLY)
+    notional = (least + steps * step) * close[s] * (1 + _NEARLY)
+    return bool(steps >= 0.0 and notional >= orders[LEAST_NOTIONAL, s])
 
 
 @njit(cache=True)
@@ -144,6 +189,9 @@ def _find(  # noqa: PLR0917
     stop: FloatArray,
     target: FloatArray,
     liquidation: FloatArray,
+    at_stop: FloatArray,
+    at_stop_min: float,
+    orders: FloatArray,
     may_ask: NDArray[np.bool_],
     wallet: float,
     low_equity: float,
@@ -173,6 +221,16 @@ def _find(  # noqa: PLR0917
             if bar == boundary:
                 return BOUNDARY, bar, peak, peak_bar
         for s in range(symbols):
-            if _asks(sides[s, bar], held[s], may_ask[s], always[s, bar]):
+            if sides[s, bar] and _asks(
+                sides[:, bar],
+                always[:, bar],
+                close[:, bar],
+                held,
+                at_stop,
+                at_stop_min,
+                orders,
+                may_ask,
+                s,
+            ):
                 return ASK, bar, peak, peak_bar
     return NOTHING, boundary + 1, peak, peak_bar

@@ -112,45 +112,33 @@ class Book:
         return len(open_now | {r.symbol for r in self.reserved.values()})
 
     def day_if_stopped(
-        self,
-        p: m.PositionChanged,
-        leverage: Decimal,
-        exit_cost: Decimal,
-        mark: Decimal | None = None,
+        self, p: m.PositionChanged, leverage: Decimal, exit_cost: Decimal
     ) -> Decimal:
         """Return a position's part in the day's P&L if its stop fills, fees and gap included.
 
-        Without a confirmed stop it loses all that backs it, its isolated margin.  The costs are
-        those at its mark, or at the one given.
+        Without a confirmed stop it loses all that backs it, its isolated margin.
         """
         base = base_of(self.day, p.symbol, p.entry_price)
         if p.stop_price is None:
             return p.quantity * (p.entry_price - base) - abs(p.quantity) * p.entry_price / leverage
-        price = self.mark_of(p.symbol, p.entry_price) if mark is None else mark
-        return p.quantity * (p.stop_price - base) - abs(p.quantity) * price * exit_cost
+        notional = abs(p.quantity) * self.mark_of(p.symbol, p.entry_price)
+        return p.quantity * (p.stop_price - base) - notional * exit_cost
 
-    def exposure(
-        self,
-        leverage: Mapping[str, Decimal],
-        exit_cost: Decimal,
-        marks: Mapping[str, Decimal] | None = None,
-    ) -> Exposure:
-        """Sum up what is open and reserved, at the newest marks or at those given.
+    def exposure(self, leverage: Mapping[str, Decimal], exit_cost: Decimal) -> Exposure:
+        """Sum up what is open and reserved.
 
         `leverage` by symbol; `exit_cost` is the fee and gap per notional that a stop-out adds.
         """
-        given = marks or {}
         gross = net = at_risk = drift = margin = reserved = ZERO
         by_symbol: dict[str, Decimal] = {}
         for p in self.counted():
             multiple = leverage.get(p.symbol, Decimal(1))
-            mark = given.get(p.symbol) or self.mark_of(p.symbol, p.entry_price)
-            notional = p.quantity * mark
+            notional = p.quantity * self.mark_of(p.symbol, p.entry_price)
             gross += abs(notional)
             net += notional
             margin += abs(p.quantity) * p.entry_price / multiple
             by_symbol[p.symbol] = notional
-            stopped = self.day_if_stopped(p, multiple, exit_cost, mark)
+            stopped = self.day_if_stopped(p, multiple, exit_cost)
             at_risk += max(ZERO, -stopped)
             drift += stopped
         for r in self.reserved.values():

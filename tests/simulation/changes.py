@@ -60,6 +60,10 @@ def never_closed(original: Callable[..., Any]) -> Callable[..., Any]:
     return lambda self, symbol: ""
 
 
+def never_gives_up(original: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, bracket, why, now: ()
+
+
 def never_too_large(original: Callable[..., Any]) -> Callable[..., Any]:
     return lambda self, symbol, quantity, price: ""
 

@@ -177,7 +177,10 @@ MUTANTS = (
     Mutant(
         "stop after the full fill only",
         ("I2", "I7"),
-        {(Protection, "protect"): changes.waits_for_the_whole_fill},
+        {
+            (Protection, "protect"): changes.waits_for_the_whole_fill,
+            (Protection, "give_up"): changes.never_gives_up,  # else it closes within 5 s
+        },
     ),
     Mutant(
         "trust what is adopted",
