@@ -217,7 +217,7 @@ def _cluster(address: str | None, jobs: int) -> Iterator[Any]:
             raise
         raise UnavailableError(
             f"the Ray cluster {address or 'of this machine'} cannot be reached ({error})."
-            " Fix: start it, or correct --address"
+            " Fix: start it, correct --address, or give both sides one RAY_AUTH_TOKEN"
         ) from error
     finally:
         ray.shutdown()
