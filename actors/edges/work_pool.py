@@ -12,6 +12,7 @@ along, and the cluster stays as it was.
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -39,6 +40,7 @@ _NOT_SENT: Final = (".git", ".venv", "tests", "docs", "state", "*.db", "*.parque
 _STORE_BYTES: Final = 256 * 2**20
 _LOOK_EVERY_S: Final = 1.0
 _LEFT_BEHIND: Final = 3
+_REACHED_WITHIN_S: Final = 5.0
 _LOST: Final = "a worker was lost; its work is done again"
 
 Task = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -189,7 +191,7 @@ def _cluster(address: str | None, jobs: int) -> Iterator[Any]:
     # Read by Ray when it is imported: nothing is reported to anybody, and a cluster of our own
     # listens on the loopback address only (its switch for systems without clusters).
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if address is None:
+    if address is None or _on_loopback_only(address):
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     import ray
 
@@ -215,13 +217,42 @@ def _cluster(address: str | None, jobs: int) -> Iterator[Any]:
     except (ConnectionError, RuntimeError, ValueError) as error:
         if ray.is_initialized():
             raise
-        raise UnavailableError(
-            f"the Ray cluster {address or 'of this machine'} cannot be reached ({error})."
-            " Fix: start it, correct --address, or give both sides one RAY_AUTH_TOKEN"
-        ) from error
+        raise _unreachable(address, error) from error
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _on_loopback_only(address: str) -> bool:
+    """Tell whether a cluster listens on this machine's loopback address and on no other of it.
+
+    Ray would ask for it at the outward address, and wait for ever.  Raises UnavailableError if
+    nobody listens at all; what is no HOST:PORT (such as `auto`) is left to Ray.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not (colon and port.isdecimal()):
+        return False
+    try:
+        socket.create_connection((host, int(port)), _REACHED_WITHIN_S).close()
+    except (OSError, OverflowError) as error:
+        raise _unreachable(address, error) from error
+    if host != "localhost" and not host.startswith("127."):
+        return False
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outward:
+            outward.connect(("192.0.2.1", 9))  # nothing is sent: it only picks the own address
+            own = outward.getsockname()[0]
+        socket.create_connection((own, int(port)), _REACHED_WITHIN_S).close()
+    except OSError:
+        return True
+    return False
+
+
+def _unreachable(address: str | None, error: Exception) -> UnavailableError:
+    return UnavailableError(
+        f"the Ray cluster {address or 'of this machine'} cannot be reached ({error})."
+        " Fix: start it, correct --address, or give both sides one RAY_AUTH_TOKEN"
+    )
 
 
 def _settle_in() -> None:
