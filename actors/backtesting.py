@@ -18,6 +18,7 @@ from config import Config
 from core.backtest.decisions import Told, decide, decides_rows, frame_of
 from core.backtest.result import BacktestResult
 from core.backtest.run import run_backtest
+from core.backtest.tape import Tape
 from core.errors import DataError
 from core.symbol.strategy import DecidedRows, Strategy
 from models.honest_predictions import honest_predictions
@@ -37,6 +38,15 @@ class Study:
     def bars(self) -> int:
         """Return the bars of one symbol."""
         return len(self.recording.tape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Decisions:
+    """What a strategy decides on every bar of a tape, warmed up from bar `first` on."""
+
+    tape: Tape
+    rows: Mapping[str, DecidedRows]
+    first: int
 
 
 def prepare(recording: Recording, shelf: ModelShelf, said: tuple[str, ...] = ()) -> Study:
@@ -75,17 +85,8 @@ def backtest(
     is told each symbol that has been decided on, `done` each bar reached.  Raises DataError if the
     warm-up leaves nothing.
     """
-    tape = study.recording.tape
-    tape = tape if until_bar is None else tape.cut(0, until_bar)
-    assembly = Assembly(config, load_strategy_class(config.STRATEGY), study.shelf, Machines())
-    if config.STRATEGY:
-        assembly.check_strategy()
-    strategies = {symbol: assembly.strategy(symbol) for symbol in tape.symbols}
-    rows: dict[str, DecidedRows] = {}
-    for symbol, strategy in strategies.items():
-        rows[symbol] = _decide(study, config, symbol, strategy, len(tape))
-        decided(symbol)
-    start = max(max(strategy.warmup, 1) for strategy in strategies.values()) - 1
+    decisions = decide_all(study, config, until_bar=until_bar, decided=decided)
+    tape, start = decisions.tape, decisions.first
     if since is not None:
         wanted = int(since.timestamp() * 1000)
         start = max(start, int(tape.open_ms.searchsorted(wanted)) - 1)
@@ -97,13 +98,47 @@ def backtest(
     return run_backtest(
         tape,
         config,
-        rows,
+        decisions.rows,
         start=start,
         strategy_name=config.STRATEGY,
         filled_bars=study.recording.filled_bars,
         predicted_by=study.predicted_by,
         done=done,
     )
+
+
+def decide_all(
+    study: Study,
+    config: Config,
+    *,
+    until_bar: int | None = None,
+    decided: Callable[[str], None] = lambda _: None,
+) -> Decisions:
+    """Return what the strategy of some settings decides on each bar up to `until_bar`."""
+    tape = study.recording.tape
+    tape = tape if until_bar is None else tape.cut(0, until_bar)
+    strategies = _strategies(study, config)
+    rows: dict[str, DecidedRows] = {}
+    for symbol, strategy in strategies.items():
+        rows[symbol] = _decide(study, config, symbol, strategy, len(tape))
+        decided(symbol)
+    return Decisions(tape=tape, rows=rows, first=_warmup(strategies) - 1)
+
+
+def warmup_of(study: Study, config: Config) -> int:
+    """Return how many bars the strategy of some settings wants before its first decision."""
+    return _warmup(_strategies(study, config))
+
+
+def _warmup(strategies: Mapping[str, Strategy]) -> int:
+    return max(max(strategy.warmup, 1) for strategy in strategies.values())
+
+
+def _strategies(study: Study, config: Config) -> dict[str, Strategy]:
+    assembly = Assembly(config, load_strategy_class(config.STRATEGY), study.shelf, Machines())
+    if config.STRATEGY:
+        assembly.check_strategy()
+    return {symbol: assembly.strategy(symbol) for symbol in study.recording.tape.symbols}
 
 
 def _decide(

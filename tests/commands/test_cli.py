@@ -19,6 +19,7 @@ COMMANDS = {
     *("halt", "resume", "flatten", "pause", "panic", "check"),
     "download",
     "backtest",
+    "sweep",
 }
 
 
