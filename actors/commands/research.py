@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,11 @@ from actors.commands.options import (
 
 if TYPE_CHECKING:
     from actors.commands.train import LearningOptions
+
+Experiments = Annotated[
+    bool,
+    typer.Option("--experiments", help="Search for skill instead; needs no model. See docs."),
+]
 
 
 def add_research_commands(app: typer.Typer) -> None:
@@ -49,6 +54,7 @@ def add_research_commands(app: typer.Typer) -> None:
         symbols: SymbolList = None,
         jobs: Jobs = None,
         backend: Backend = "local",
+        experiments: Experiments = False,
         as_json: AsJson = False,
     ) -> int:
         """Judge the saved models on candles; rows they were trained on are scored by a refit."""
@@ -56,6 +62,10 @@ def add_research_commands(app: typer.Typer) -> None:
         from actors.commands.train import run_evaluate
 
         options = _learning_options(config, data, symbols, jobs, backend)
+        if experiments:
+            from actors.commands.experiments import run_experiments, show_experiments
+
+            return show_experiments(run_experiments(options), as_json=as_json)
         return show_scores(run_evaluate(options), as_json=as_json)
 
 

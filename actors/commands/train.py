@@ -69,14 +69,14 @@ def _per_symbol(
 ) -> dict[str, Any]:
     from actors.commands.reading import read_and_say
 
-    _check(options)
+    check_options(options)
     # Wall time of a command that a person waits for; nothing is decided by it.
     started = time.perf_counter()
     frames = read_and_say(options.data, options.symbols, options.interval)
     options = replace(options, symbols=tuple(frames))  # all that are tested together
     results: dict[str, dict[str, Any]] = {}
     tasks = [joblib.delayed(_named)(work, symbol, frames[symbol], options) for symbol in frames]
-    with _progress(title, len(tasks)) as advance:
+    with progress(title, len(tasks)) as advance:
         workers = min(options.jobs, max(len(tasks), 1))
         pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
         for symbol, result in pool(tasks):
@@ -86,7 +86,8 @@ def _per_symbol(
     return {"symbols": ordered, "elapsed_s": round(time.perf_counter() - started, 3)}
 
 
-def _check(options: LearningOptions) -> None:
+def check_options(options: LearningOptions) -> None:
+    """Raise UsageError, naming the option, for options that cannot be met."""
     if options.backend != "local":
         raise UsageError(f"--backend {options.backend} is not available. Fix: use --backend local")
     if options.address is not None:
@@ -150,7 +151,7 @@ def _together(options: LearningOptions) -> int:
 
 
 @contextmanager
-def _progress(title: str, total: int) -> Iterator[Callable[[], None]]:
+def progress(title: str, total: int) -> Iterator[Callable[[], None]]:
     """Show a bar on a terminal's stderr; elsewhere nothing."""
     if not sys.stderr.isatty():
         yield lambda: None
