@@ -85,11 +85,14 @@ def score_of(told: Told, *, horizon: int, level: float = 0.95, seed: int = 0) ->
 
 
 def deviations(gains: FloatArray, *, horizon: int) -> float:
-    """Return how many deviations the sum of `gains` (s, rows; NaN is nothing) is from 0.
+    """Return how many deviations the mean of `gains` (s, rows; NaN is nothing) is from 0.
 
-    The deviation is that of the sums of blocks.
+    The deviation is that of the sums of blocks around their mean.  0 for a single block.
     """
     block = max(BLOCK_BARS, 10 * horizon)
     edges = np.arange(0, gains.shape[1], block)
     sums = np.add.reduceat(np.nan_to_num(gains).sum(axis=0), edges)
-    return float(sums.sum() / np.sqrt(max(float((sums**2).sum()), 1.0)))
+    if len(sums) < 2:  # noqa: PLR2004 - one block has no spread
+        return 0.0
+    spread = float(sums.std(ddof=1)) / np.sqrt(len(sums))
+    return float(sums.mean()) / max(spread, 1e-12)

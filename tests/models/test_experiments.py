@@ -95,18 +95,20 @@ def test_columns_made_of_the_future_are_named_a_leak():
     assert "leak" in found.verdict
 
 
-def test_columns_stamped_two_bars_early_are_named_a_leak():
+def test_columns_stamped_a_bar_early_in_the_data_are_named_a_leak():
     market = market_with(flow=0.6)
-    # Stamped one bar too late, what is known now lies in the row before.
-    late = {name: np.roll(values, -1, axis=1) for name, values in market.flow.items()}
-    told = replace(market, flow={name: np.roll(v, 2, axis=1) for name, v in late.items()})
+    early = {name: np.roll(values, -1, axis=1) for name, values in market.flow.items()}
 
-    def stamped(seen: Market) -> np.ndarray:
-        return np.roll(seen.flow["taker_imbalance"], -1, axis=1)[:, :, None]
+    def taker(seen: Market) -> np.ndarray:
+        return seen.flow["taker_imbalance"][:, :, None]
 
-    early = Variant(name="early", columns=stamped, columns_only=True, learner="logistic")
-    found = run_idea(told, Idea(name="early", question="?", variants=(early,)), judged_together=1)
-    assert found.leaks
+    alone = Variant(
+        name="alone", columns=taker, columns_only=True, learner="logistic", act_share=0.5
+    )
+    idea = Idea(name="alone", question="?", variants=(alone,))
+    assert run_idea(market, idea, judged_together=1).leaks == ()
+    (leak,) = run_idea(replace(market, flow=early), idea, judged_together=1).leaks
+    assert "the bar before tells" in leak
 
 
 @pytest.mark.parametrize("columns", [others_mean, each_other, flow_columns])
@@ -124,7 +126,7 @@ def test_the_last_bars_do_not_take_part_in_choosing():
     cut = cut_of(market)
     other.close[:, cut:] = other.close[:, cut - 1 : cut] * (1.0 + 0.01 * np.arange(BARS - cut))
     other.features[:, cut:] *= -1.0
-    idea = replace(linear(LEAD_LAG), variants=(linear(LEAD_LAG).variants[0],) * 1)
+    idea = linear(LEAD_LAG)
     one = run_idea(market, idea, judged_together=1)
     two = run_idea(other, idea, judged_together=1)
     assert (one.chosen, one.choice) == (two.chosen, two.choice)
