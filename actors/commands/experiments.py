@@ -15,8 +15,8 @@ from models.experiments.runner import cut_of, run_idea
 from models.experiments.variant import Idea
 
 
-def run_experiments(options: LearningOptions) -> dict[str, Any]:
-    """Run every experiment on the candles of a folder.
+def run_experiments(options: LearningOptions, ideas: tuple[Idea, ...] = IDEAS) -> dict[str, Any]:
+    """Run the experiments on the candles of a folder.
 
     Returns `{experiments: [..], symbols, choose_ms, judge_ms, trials, elapsed_s}`; the ranges are
     first and last open time of the bars to choose on and of those judged once.  Raises UsageError,
@@ -29,15 +29,15 @@ def run_experiments(options: LearningOptions) -> dict[str, Any]:
     started = time.perf_counter()
     market = market_of(read_and_say(options.data, options.symbols, options.interval))
     cut = cut_of(market)
-    judged = sum(not idea.needs or idea.needs in market.flow for idea in IDEAS)
-    tasks = [joblib.delayed(_run)(market, place, judged) for place in range(len(IDEAS))]
-    results: dict[int, dict[str, Any]] = {}
+    judged = sum(not idea.needs or idea.needs in market.flow for idea in ideas)
+    tasks = [joblib.delayed(_run)(market, idea, judged) for idea in ideas]
+    results: dict[str, dict[str, Any]] = {}
     with progress("experiments", len(tasks)) as advance:
         pool = joblib.Parallel(n_jobs=options.jobs, return_as="generator_unordered")
-        for place, result in pool(tasks):
-            results[place] = result
+        for name, result in pool(tasks):
+            results[name] = result
             advance()
-    experiments = [results[place] for place in range(len(IDEAS))]
+    experiments = [results[idea.name] for idea in ideas]
     return {
         "experiments": experiments,
         "symbols": list(market.symbols),
@@ -49,9 +49,8 @@ def run_experiments(options: LearningOptions) -> dict[str, Any]:
     }
 
 
-def _run(market: Market, place: int, judged: int) -> tuple[int, dict[str, Any]]:
-    idea: Idea = IDEAS[place]
-    return place, run_idea(market, idea, judged_together=judged).as_dict()
+def _run(market: Market, idea: Idea, judged: int) -> tuple[str, dict[str, Any]]:
+    return idea.name, run_idea(market, idea, judged_together=judged).as_dict()
 
 
 def show_experiments(result: Mapping[str, Any], *, as_json: bool = False) -> int:
