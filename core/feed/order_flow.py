@@ -65,6 +65,12 @@ class OrderFlow:
         self._interval_ns = interval_ns
         self._symbols = {symbol: _Symbol() for symbol in symbols}
 
+    @property
+    def bars_kept(self) -> int:
+        """The most bars that any symbol is remembered of; bounded."""
+        known = self._symbols.values()
+        return max((max(len(one.trades), len(one.books)) for one in known), default=0)
+
     def interrupted(self) -> None:
         """Forget everything: something was missed, and the bars under way are not whole."""
         self._symbols = {symbol: _Symbol() for symbol in self._symbols}
