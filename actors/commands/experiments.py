@@ -77,4 +77,5 @@ def _cells(told: Mapping[str, Any]) -> str:
     return (
         f"  right={told['accuracy']:.2%}  ci_95={told['low']:.2%} to {told['high']:.2%}"
         f"  acts_on={told['coverage']:.1%}  rows={told['acted']}"
+        f"  gain={told['gain_bp']:.2f} bp"
     )

@@ -52,6 +52,7 @@ class Score:
     acted: int  # bars with a move among those acted on
     coverage: float  # share of all bars that could be scored on which it acts
     rival: float  # the best of one half, always up and last direction on the same bars
+    gain_bp: float  # mean return in the direction said, on these bars, before any fee; 0.01 %
 
 
 def score_of(told: Told, *, horizon: int, level: float = 0.95, seed: int = 0) -> Score | None:
@@ -74,12 +75,14 @@ def score_of(told: Told, *, horizon: int, level: float = 0.95, seed: int = 0) ->
     low, high = np.quantile(shares, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
     follows = np.sign(told.last_returns) == np.sign(told.labels)
     known = np.isfinite(told.scores) & np.isfinite(told.labels)
+    gains = np.sign(told.scores[chosen]) * told.labels[chosen]
     return Score(
         accuracy=float(hits.sum() / rows.sum()),
         low=float(low),
         high=float(high),
         acted=count,
         coverage=float((told.acted & known).sum() / max(int(known.sum()), 1)),
+        gain_bp=float(gains.mean()) * 1e4,
         rival=max(0.5, float((told.labels[chosen] > 0.0).mean()), float(follows[chosen].mean())),
     )
 

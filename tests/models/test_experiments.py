@@ -70,6 +70,7 @@ def test_finds_planted_order_flow():
     assert found.held_out.low < found.held_out.accuracy < found.held_out.high
     assert found.bound is not None
     assert found.bound < found.held_out.low
+    assert found.held_out.gain_bp > 1.0
 
 
 @pytest.mark.parametrize("idea", [LEAD_LAG, ORDER_FLOW])
