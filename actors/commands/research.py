@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from actors.commands.backtest import BacktestOptions
     from actors.commands.train import LearningOptions
 
+Experiments = Annotated[
+    bool,
+    typer.Option("--experiments", help="Search for skill instead; needs no model. See docs."),
+]
+
 
 def add_research_commands(app: typer.Typer) -> None:
     """Add them to the command line."""
@@ -99,6 +104,7 @@ def _add_learning(app: typer.Typer) -> None:
         jobs: Jobs = None,
         backend: Backend = "local",
         address: Address = None,
+        experiments: Experiments = False,
         as_json: AsJson = False,
     ) -> int:
         """Judge the saved models on candles; rows they were trained on are scored by a refit."""
@@ -106,6 +112,10 @@ def _add_learning(app: typer.Typer) -> None:
         from actors.commands.train import run_evaluate
 
         options = _learning_options(config, data, symbols, jobs, (backend, address))
+        if experiments:
+            from actors.commands.experiments import run_experiments, show_experiments
+
+            return show_experiments(run_experiments(options), as_json=as_json)
         return show_scores(run_evaluate(options), as_json=as_json)
 
 

@@ -134,9 +134,7 @@ def _per_symbol(
     """Have a task a symbol done by workers; `finish` gets what comes, when it comes."""
     from actors.commands.reading import read_and_say
 
-    workers = Workers(jobs=options.jobs, backend=options.backend, address=options.address)
-    if options.symbols is not None and not options.symbols:
-        raise UsageError("--symbols is empty. Fix: name at least one symbol")
+    workers = workers_of(options)
     # Wall time of a command that a person waits for; nothing is decided by it.
     started = time.perf_counter()
     frames = read_and_say(options.data, options.symbols, options.interval)
@@ -149,3 +147,10 @@ def _per_symbol(
             advance()
     ordered = {symbol: results[symbol] for symbol in symbols}
     return {"symbols": ordered, "elapsed_s": round(time.perf_counter() - started, 3)}
+
+
+def workers_of(options: LearningOptions) -> Workers:
+    """Return who does the work; raises UsageError, naming the option, for what cannot be met."""
+    if options.symbols is not None and not options.symbols:
+        raise UsageError("--symbols is empty. Fix: name at least one symbol")
+    return Workers(jobs=options.jobs, backend=options.backend, address=options.address)
