@@ -96,7 +96,7 @@ class Shell:
     def text(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def ctrl_c(self, within_s: float = 15.0) -> int:
+    def ctrl_c(self, within_s: float = 60.0) -> int:
         os.killpg(self.process.pid, signal.SIGINT)
         return self.process.wait(within_s)
 

@@ -91,7 +91,7 @@ def test_killed_and_stopped_sweeps_go_on_to_the_same_end(world, words):
     eventually("a batch more is kept", lambda: kept(path) > before or not second.alive())
     assert second.alive(), second.text()
     second.signal(signal.SIGINT)
-    assert second.wait(30) == 130
+    assert second.wait(90) == 130
     assert f"{kept(path)} of {TRIES} tries are kept in {path}" in second.text()
     assert "Go on with the same words and --resume" in second.text()
     assert "Traceback" not in second.text()
