@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from actors.assembly import Assembly, Machines
-from actors.backtesting import Study, first_decision
+from actors.backtesting import Study, first_decision, warmup_of
 from actors.edges.strategy_loader import load_strategy_class
+from actors.model_shelf import ModelShelf
 from config import Config
 from core.backtest.decisions import Told
 from core.backtest.full import run_full
@@ -34,6 +36,19 @@ class HonestPredictor:
         return float(self._predictions[row]), float(self._confidences[row])
 
 
+class HonestShelf(ModelShelf):
+    """Holds what may honestly be asked in place of the models of a study."""
+
+    def __init__(self, study: Study, tape: Tape) -> None:
+        super().__init__(Path())
+        self._shelf = study.shelf
+        self._honest = {symbol: HonestPredictor(tape, told) for symbol, told in study.told.items()}
+
+    def current(self, symbol: str) -> Any:
+        """Return the honest predictor; where nothing was told, the model, which says why."""
+        return self._honest.get(symbol) or self._shelf.current(symbol)
+
+
 def full_backtest(
     study: Study,
     config: Config,
@@ -46,15 +61,12 @@ def full_backtest(
     tape = study.recording.tape
     tape = tape if until_bar is None else tape.cut(0, until_bar)
     settings = config.model_copy(update={"RECONCILE_S": _EQUITY_KNOWN_S})
-    predictors: dict[str, Any] = {
-        **study.predictors,
-        **{symbol: HonestPredictor(tape, told) for symbol, told in study.told.items()},
-    }
-    assembly = Assembly(settings, load_strategy_class(config.STRATEGY), predictors, Machines())
+    shelf = HonestShelf(study, tape)
+    assembly = Assembly(settings, load_strategy_class(config.STRATEGY), shelf, Machines())
     assembly.instruments.update(tape.instruments)
     symbols = {symbol: assembly.symbol_builder(symbol)(1) for symbol in tape.symbols}
     strategies = [machine.strategy for machine in symbols.values()]
-    start = first_decision(tape, strategies, since)
+    start = first_decision(tape, warmup_of(study, config) - 1, since)
     return run_full(
         tape,
         settings,

@@ -54,7 +54,15 @@ RiskInput = (
     | m.Resume
     | m.Tick
 )
-RiskOutput = m.Decision | m.Approval | m.ExitApproval | m.StateChanged | m.DayLedger | m.LossStreak
+RiskOutput = (
+    m.Decision
+    | m.Approval
+    | m.ExitApproval
+    | m.StateChanged
+    | m.DayLedger
+    | m.LossStreak
+    | m.SymbolRest
+)
 
 _DECIDED_KEPT = 1_000
 
@@ -201,7 +209,7 @@ class RiskMachine:
             case m.CorrelatedFailureCleared():
                 return self._commands.clear_reduce(message, now)
             case m.RecoveredBook():
-                return self._recover(message)
+                return self._recover(message, now)
             case _:
                 self._learn(message, now)
                 return ()
@@ -370,7 +378,7 @@ class RiskMachine:
             return ()
         return self._breaker.judge(self.book, now)
 
-    def _recover(self, recovered: m.RecoveredBook) -> tuple[RiskOutput, ...]:
+    def _recover(self, recovered: m.RecoveredBook, now: Moment) -> tuple[RiskOutput, ...]:
         """Start from what the database holds; positions follow from execution.
 
         Comes again whenever execution restarts.  Day, latches, streaks and counts are then older
@@ -385,6 +393,7 @@ class RiskMachine:
                 if stored is not None:
                     self._latches.restore(stored)
             self._trips.restore(recovered)
+            self._commands.restore(recovered.rests, now)
             self._entries.restore(recovered.entries)
             self._account.signals.restore(recovered.wishes)
         for intent, _ in recovered.intents:

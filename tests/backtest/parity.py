@@ -12,6 +12,7 @@ import pandas as pd
 from actors.backtesting import Study, backtest
 from actors.edges.tape_files import Recording, rules_of
 from actors.full_backtesting import full_backtest
+from actors.model_shelf import ModelShelf
 from config import Config
 from core.backtest.result import BacktestResult
 from core.backtest.tape import Funding, Tape
@@ -61,7 +62,7 @@ def settings(**changes: Any) -> Config:
 def both(tape: Tape, config: Config) -> tuple[BacktestResult, BacktestResult]:
     """Return what the screen and what the machines make of a tape."""
     recording = Recording(tape=tape, filled_bars={})
-    study = Study(recording=recording, predictors={}, told={}, predicted_by={})
+    study = Study(recording=recording, shelf=ModelShelf(Path()), told={}, predicted_by={})
     return backtest(study, config), full_backtest(study, config)
 
 

@@ -70,7 +70,7 @@ class Process:
         self._process.kill()
         self._process.wait(10)
 
-    def interrupt(self, within_s: float = 15.0) -> int:
+    def interrupt(self, within_s: float = 60.0) -> int:
         """Press Ctrl-C and return its exit code."""
         self._process.send_signal(signal.SIGINT)
         return self._process.wait(within_s)
@@ -115,7 +115,7 @@ class World:
             assert venue.alive(), venue.text()
             return lines[0].removeprefix("venue ready on ").strip() if lines else ""
 
-        self.url = eventually("the venue says it is ready", address, 30)
+        self.url = eventually("the venue says it is ready", address, 90)
         return venue
 
     def start_bot(self, wrapper: tuple[str, ...] = (), **env: str) -> Process:

@@ -60,10 +60,6 @@ def never_closed(original: Callable[..., Any]) -> Callable[..., Any]:
     return lambda self, symbol: ""
 
 
-def never_gives_up(original: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda self, bracket, why, now: ()
-
-
 def never_too_large(original: Callable[..., Any]) -> Callable[..., Any]:
     return lambda self, symbol, quantity, price: ""
 
@@ -312,6 +308,11 @@ def waits_for_the_whole_fill(original: Callable[..., Any]) -> Callable[..., Any]
         return () if partly else original(self, bracket, price, now)
 
     return protect
+
+
+def looks_at_no_open_bracket(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Closing what has been naked too long would make up for a stop that nobody sent."""
+    return lambda self, bracket, now: ()
 
 
 def trusts_what_it_adopts(original: Callable[..., Any]) -> Callable[..., Any]:

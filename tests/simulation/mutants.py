@@ -15,6 +15,7 @@ from core.execution.holdings import Holdings
 from core.execution.orders_out import OrdersOut
 from core.execution.protection import Protection
 from core.execution.recovery import Recovery
+from core.execution.watch import Watch
 from core.risk import machine as risk_machine
 from core.risk.book import Book
 from core.risk.latches import Latches
@@ -179,7 +180,7 @@ MUTANTS = (
         ("I2", "I7"),
         {
             (Protection, "protect"): changes.waits_for_the_whole_fill,
-            (Protection, "give_up"): changes.never_gives_up,  # else it closes within 5 s
+            (Watch, "_look_open"): changes.looks_at_no_open_bracket,
         },
     ),
     Mutant(
