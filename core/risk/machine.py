@@ -20,6 +20,7 @@ from core.risk.correlation import Returns
 from core.risk.day import PEAK, base_of
 from core.risk.gate import AFTER_SIZING, BEFORE_SIZING
 from core.risk.latches import ACCOUNT, Latches, stricter
+from core.risk.mail import RiskInput, RiskOutput
 from core.risk.policy import Policies, sizing_limits
 from core.risk.review import Review
 from core.risk.risk_manager import RiskManager
@@ -28,41 +29,6 @@ from core.risk.standing import Note, Standing
 from core.risk.tempo import Entries, Signals
 from core.risk.trips import Trips
 from core.venue.instrument import Instrument
-
-RiskInput = (
-    Note
-    | m.Proposal
-    | m.ExitProposal
-    | m.MarkPrice
-    | m.ClosedKline
-    | m.KlineHistory
-    | m.AccountUpdate
-    | m.AccountSnapshot
-    | m.FillBooked
-    | m.PositionChanged
-    | m.EntryEnded
-    | m.OrderFailed
-    | m.ProtectionFailed
-    | m.RecoveredBook
-    | m.StateRecorded
-    | m.InstrumentChanged
-    | m.CorrelatedFailure
-    | m.CorrelatedFailureCleared
-    | m.Halt
-    | m.Flatten
-    | m.Pause
-    | m.Resume
-    | m.Tick
-)
-RiskOutput = (
-    m.Decision
-    | m.Approval
-    | m.ExitApproval
-    | m.StateChanged
-    | m.DayLedger
-    | m.LossStreak
-    | m.SymbolRest
-)
 
 _DECIDED_KEPT = 1_000
 
