@@ -8,6 +8,7 @@ from random import Random
 from actors.assembly import Assembly, Machines
 from actors.bot import MultiSymbolBot
 from actors.edges.strategy_loader import load_strategy_class
+from actors.model_shelf import ModelShelf
 from actors.stepped import Timeline
 from config import Config
 from core.backtest.full import FullRun, Pace
@@ -93,7 +94,7 @@ def through_backtest(
         chosen = exchange.account.settings[symbol]
         chosen.isolated, chosen.leverage = True, config.for_symbol(symbol).LEVERAGE
     loaded = load_strategy_class(config.STRATEGY)
-    assembly = Assembly(config, loaded, {}, Machines())
+    assembly = Assembly(config, loaded, ModelShelf(Path()), Machines())
     assembly.instruments.update(bars.instruments)
     run = FullRun(
         bars,
