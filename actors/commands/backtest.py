@@ -17,6 +17,7 @@ from actors.edges.history_report import HistoryReport
 from actors.edges.report_files import assets, writable, write_page
 from actors.edges.state_directory import StateDirectory
 from actors.edges.tape_files import tape_of
+from actors.full_backtesting import full_backtest
 from actors.narration import Line
 from actors.reporting.backtest_content import backtest_content
 from actors.reporting.page import page_of
@@ -40,6 +41,7 @@ class BacktestOptions:
     until: datetime | None = None  # exclusive
     report: Path | None = None  # where to write the page
     trials: int | None = None  # settings tried on these bars, this one included
+    full: bool = False  # every bar goes through every machine
 
 
 def read_study(config: Config, options: BacktestOptions) -> Study:
@@ -74,7 +76,12 @@ def run(config: Config, options: BacktestOptions, *, as_json: bool) -> int:
     # Wall time of a command that a person waits for; nothing is decided by it.
     started = time.perf_counter()
     with _bar(study) as (decided, done):
-        result = backtest(study, config, since=options.since, decided=decided, done=done)
+        if options.full:
+            for symbol in config.SYMBOLS:  # decided on bar by bar
+                decided(symbol)
+            result = full_backtest(study, config, since=options.since, done=done)
+        else:
+            result = backtest(study, config, since=options.since, decided=decided, done=done)
     elapsed_s = time.perf_counter() - started
     document = document_of(result, elapsed_s)
     if options.report is not None:

@@ -137,6 +137,10 @@ def _add_backtest(app: typer.Typer) -> None:
             int | None,
             typer.Option(metavar="N", min=1, help="Settings tried on these days so far, for it."),
         ] = None,
+        full: Annotated[
+            bool,
+            typer.Option("--full", help="Every bar through every machine: the same, slower."),
+        ] = False,
         as_json: AsJson = False,
     ) -> int:
         """Trade recorded history with the bot's own strategy, risk and limits."""
@@ -145,7 +149,10 @@ def _add_backtest(app: typer.Typer) -> None:
         from actors.commands.backtest import run
 
         options = replace(
-            _history_options(data, funding, since, until), report=report, trials=trials
+            _history_options(data, funding, since, until),
+            report=report,
+            trials=trials,
+            full=full,
         )
         return run(settings_of(config), options, as_json=as_json)
 
