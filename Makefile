@@ -15,6 +15,8 @@ KILLS ?= 10
 RANDOM ?= 200
 # Test files at once; more than cores, for the process tests mostly wait.
 JOBS ?= 3
+# The longest files begin first, so that none of them runs alone at the end.
+ORDER := tests/chaos/test_short_chaos.py tests/simulation tests/process tests
 
 # Public backtest engines that ours is measured beside, each in its own environment.
 PEERS := backtesting vectorbt backtrader bt nautilus_trader
@@ -30,7 +32,8 @@ run: install
 	@exec $(PYTHON) run.py $(ARGS)
 
 test: $(TEST_READY) $(COMPILED)
-	@exec $(PYTHON) -m pytest -n $(JOBS) --dist loadfile --benchmark-disable $(ARGS)
+	@exec $(PYTHON) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder \
+		--benchmark-disable $(if $(findstring tests/,$(ARGS)),,$(ORDER)) $(ARGS)
 
 # The bot on one thread under faults, a run a seed, a process a core, then killed at every point; a
 # failing run prints the line that reruns it.  Then the real process: KILLS at each point, RANDOM at
