@@ -29,6 +29,13 @@ def eventually(what: str, probe: Callable[[], Any], within_s: float = 60.0) -> A
     raise AssertionError(f"{what}: not within {within_s:.0f} s")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _hears_ctrl_c() -> None:
+    """A suite begun in the background is deaf to Ctrl-C, and what it starts would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Process:
     """A command of run.py; its output goes to a file that a failing test shows."""
 

@@ -81,7 +81,8 @@ class Shell:
 
     def __init__(self, command: str, world: World, name: str, env: dict[str, str]) -> None:
         self.log = world.folder / f"{name}.log"
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("API_", "VENUE", "MAKE"))}
+        ours = ("API_", "VENUE", "MAKE", "ARGS")
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
                 ["bash", "-c", command],

@@ -18,7 +18,7 @@ from tests.research.searched import GIVEN, SPACE_FILE, history
 
 pytestmark = pytest.mark.process
 
-TRIES = 64  # so many that Ctrl-C surely comes before the last
+TRIES = 24
 BLOCKS = ("--blocks", "4", "--embargo", "5")
 
 
