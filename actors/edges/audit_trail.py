@@ -48,6 +48,11 @@ class AuditTrail:
         self._head: tuple[int, str] | None = None
         self._sql = ""
 
+    @property
+    def newest(self) -> int:
+        """The number of the newest link that is remembered; 0 for none."""
+        return 0 if self._head is None else self._head[0]
+
     def append(self, database: Database, audit: Audit) -> None:
         """Add a link."""
         number, previous = self.head(database)

@@ -7,7 +7,8 @@ dropped; the next session opens it anew, so a healed database is simply used aga
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import peewee
 import psycopg
-from peewee import PostgresqlDatabase, SqliteDatabase
+from peewee import Database, PostgresqlDatabase, SqliteDatabase
 
 from actors.edges.migrations import VERSION, check_version, migrate, version_of
 from core.errors import ConfigurationError, UnavailableError
@@ -27,6 +28,9 @@ _CONNECT_TIMEOUT_S = 5
 # the writer for hung (15 s) and restart with it the rooms that protect.
 _ANSWER_WITHIN_S = 8.0
 _TURN_WITHIN_S = 10.0
+# SQLite would go on for hours with pages it has in memory while the file rots: entries would be
+# journalled where nobody finds them again.  So what a commit needs is read from the file this often.
+_REREAD_S = 5.0
 
 _ROW_FAULTS = (peewee.IntegrityError, peewee.DataError, peewee.ProgrammingError)
 _TROUBLE = (peewee.PeeweeException, sqlite3.Error, psycopg.Error, OSError)
@@ -36,9 +40,26 @@ _FIXES = (
     ("locked", "stop the other program that writes to it, then try again"),
     ("disk is full", "free disk space; trading resumes by itself"),
     ("no space left", "free disk space on the server; trading resumes by itself"),
+    (
+        "disk i/o error",
+        "look for the disk in the system's log; make its file system writable again",
+    ),
+    (
+        "older copy",
+        "put the newest copy in its place, or restart the bot: the venue knows the rest",
+    ),
     ("malformed", "put a backup in its place, or move it away: the venue is the truth"),
     ("not a database", "point DB_FILE at a database, or move that file away"),
     ("readonly", "make the file and its folder writable"),
+    (
+        "read-only transaction",
+        "let the server take writes (default_transaction_read_only = off), or point DB_FILE at the"
+        " server that does; trading resumes by itself",
+    ),
+    (
+        "lock timeout",
+        "end the session that holds the lock (pg_locks names it); trading resumes by itself",
+    ),
     ("did not answer", "see why the database server hangs; trading resumes by itself"),
     ("removed", "put the file back, or restart the bot to begin a new one from the venue"),
     ("unable to open", "make the folder exist and writable, or change DB_FILE"),
@@ -70,17 +91,26 @@ class _Postgresql(PostgresqlDatabase):
 class Connection:
     """One connection to `db_file`, a path or a `postgresql://` URL; `where` names it in messages.
 
-    Safe to use from any thread, one session at a time.
+    Safe to use from any thread, one session at a time.  `check_reopened` looks at a database that
+    was opened once more, inside a transaction; what it raises keeps that database from use.
     """
 
-    def __init__(self, db_file: str, *, read_only: bool) -> None:
+    def __init__(
+        self,
+        db_file: str,
+        *,
+        read_only: bool,
+        check_reopened: Callable[[Database], None] | None = None,
+    ) -> None:
         self.read_only = read_only
+        self._check_reopened = check_reopened
         self.where = _without_password(db_file) if "://" in db_file else db_file
         self._url = db_file
         self._path = None if "://" in db_file or db_file == _MEMORY else Path(db_file).absolute()
         self._database: SqliteDatabase | PostgresqlDatabase | None = None
         self._known = False  # the schema was seen: reopening must find the same database
         self._file_id: tuple[int, int] | None = None
+        self._reread_s = 0.0
         self._lock = threading.RLock()
         self._inside = False
 
@@ -133,12 +163,15 @@ class Connection:
         """Return the open connection to the database that was opened first, and no other."""
         if self._database is not None:
             self._check_still_there()
+            self._reread(self._database)
             return self._database
         database = self._built()
         database.connect()
         try:
             with _transaction(database):
                 self._check_or_migrate(database)
+                if self._known and self._check_reopened is not None:
+                    self._check_reopened(database)
         except BaseException:
             database.close()
             raise
@@ -155,13 +188,14 @@ class Connection:
                     f"DB_FILE {self.where} is no known kind of database. "
                     "Fix: give a file path or a postgresql:// URL."
                 )
-            mode = "on" if self.read_only else "off"
+            # A writer says nothing here: a server that was made read-only is not to be talked over.
+            mode = " -c default_transaction_read_only=on" if self.read_only else ""
             return _Postgresql(
                 f"postgresql://{rest}",
                 prefer_psycopg3=True,
                 connect_timeout=_CONNECT_TIMEOUT_S,
                 options="-c synchronous_commit=on -c timezone=UTC "
-                f"-c lock_timeout={_BUSY_TIMEOUT_S:.0f}s -c default_transaction_read_only={mode}",
+                f"-c lock_timeout={_BUSY_TIMEOUT_S:.0f}s{mode}",
                 **plain,
             )
         # A database that was there and is gone must not come back empty: no `rwc` from then on.
@@ -197,6 +231,13 @@ class Connection:
         """Refuse to commit into a file that was deleted or swapped: nobody would find the rows."""
         if self._path is not None and _file_id(self._path) != self._file_id:
             raise FileNotFoundError(f"{self._path.name} was removed or replaced while in use")
+
+    def _reread(self, database: SqliteDatabase | PostgresqlDatabase) -> None:
+        """Forget now and then which pages are in memory, so that a rotten one is met."""
+        now_s = time.monotonic()
+        if isinstance(database, SqliteDatabase) and now_s - self._reread_s >= _REREAD_S:
+            self._reread_s = now_s
+            database.execute_sql("PRAGMA shrink_memory")
 
     def _drop(self) -> None:
         database, self._database = self._database, None

@@ -4,9 +4,6 @@ The faults are real: a file system without room, a lock of another process, a da
 moved away, a PostgreSQL server that is stopped.
 """
 
-import hashlib
-import hmac
-import json
 import os
 import shutil
 import signal
@@ -14,106 +11,19 @@ import sqlite3
 import subprocess
 import threading
 import time
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from actors.edges.database import DatabaseManager
-from actors.edges.venue_address import LOCAL_API_KEY, LOCAL_API_SECRET
-from core.messages import Purpose
-from tests.persistence.conftest import PostgresServer
-from tests.process.conftest import Process, World, eventually
-from tests.process.test_first_light import holds_protected_position, own
+from tests.process.conftest import World
+from tests.process.stage import Stage
 
 pytestmark = pytest.mark.process
 
 _MOUNT = 'mount -t tmpfs -o size=24m tmpfs "$0" && exec "$@"'
-
-
-class Stage:
-    """A venue, a bot on it that holds a protected position, and the storage that will fail."""
-
-    def __init__(self, world: World, db_file: str, wrapper: tuple[str, ...] = ()) -> None:
-        self.world = world
-        world.start_venue("--seed", "3", "--speed", "60")
-        self.bot: Process = world.start_bot(wrapper, DB_FILE=db_file, RECONCILE_S="5")
-        eventually("a protected position", lambda: holds_protected_position(world), 60)
-
-    def entries(self) -> int:
-        return len(own(self.world.ledger()["orders"], Purpose.ENTRY))
-
-    def said(self, *words: str) -> str:
-        """Return the last line of the log with all these words."""
-        lines = [x for x in self.bot.text().splitlines() if all(word in x for word in words)]
-        return lines[-1] if lines else ""
-
-    def take_a_stop_away(self) -> str:
-        """Cancel a live stop, as its owner might by hand; return its symbol."""
-
-        def a_live_stop() -> dict[str, Any] | None:
-            ledger = self.world.ledger()
-            held = {p["symbol"] for p in ledger["positions"] if Decimal(p["positionAmt"])}
-            stops = [a for a in own(ledger["algo_orders"], Purpose.STOP) if a["symbol"] in held]
-            return next((a for a in stops if a["algoStatus"] == "NEW"), None)
-
-        stop = eventually("a live stop", a_live_stop, 60)
-        query = urllib.parse.urlencode(
-            {
-                "symbol": stop["symbol"],
-                "algoId": stop["algoId"],
-                "timestamp": time.time_ns() // 1_000_000,
-            }
-        )
-        signature = hmac.new(LOCAL_API_SECRET.encode(), query.encode(), hashlib.sha256)
-        request = urllib.request.Request(  # noqa: S310 - the venue of this test
-            f"{self.world.url}/fapi/v1/algoOrder?{query}&signature={signature.hexdigest()}",
-            method="DELETE",
-            headers={"X-MBX-APIKEY": LOCAL_API_KEY},
-        )
-        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
-            assert json.load(answer)
-        return str(stop["symbol"])
-
-    def is_protected_again(self, symbol: str) -> bool:
-        ledger = self.world.ledger()
-        held = any(Decimal(p["positionAmt"]) for p in ledger["positions"] if p["symbol"] == symbol)
-        stops = [a for a in own(ledger["algo_orders"], Purpose.STOP) if a["symbol"] == symbol]
-        return not held or any(a["algoStatus"] == "NEW" for a in stops)
-
-    def goes_on_protecting(self, *words: str) -> None:
-        """Show what happens while the storage fails; `words` stand in the operator's line."""
-        line = eventually("the bot says what is wrong", lambda: self.said("ERROR", *words), 90)
-        assert "Fix: " in line
-        threading.Event().wait(1)  # an entry whose row was in time may still be on its way
-        before = self.entries()
-        for _ in range(2):
-            symbol = self.take_a_stop_away()
-            eventually("the stop is back", lambda s=symbol: self.is_protected_again(s), 20)
-        assert self.entries() == before, "an entry left without its journal row"
-        assert self.bot.alive()
-
-    def catches_up(self, opened: Callable[[], DatabaseManager]) -> None:
-        """Show that all that was held is written, and that trading goes on."""
-        eventually("it says that storage is back", lambda: self.said("storage", "again"), 90)
-        known = len(self.world.ledger()["trades"])
-        eventually("a new trade", lambda: len(self.world.ledger()["trades"]) > known, 120)
-
-        def agree() -> bool:
-            with closing(opened()) as database:
-                known = database.recover().known_trades
-                assert database.verify_audit().faults == ()
-            stored = {f"{symbol}:{number}" for symbol, numbers in known for number in numbers}
-            ledger = {f"{t['symbol']}:{t['id']}" for t in self.world.ledger()["trades"]}
-            return stored == ledger
-
-        eventually("database and venue agree on every trade", agree, 90)
-        assert "Traceback" not in self.bot.text()
 
 
 @pytest.fixture(scope="module")
@@ -195,18 +105,29 @@ def test_a_database_that_is_gone_is_not_begun_anew_and_works_once_put_back(world
     stage.catches_up(lambda: DatabaseManager(str(folder / "bot.db"), read_only=True))
 
 
-def test_a_restarted_postgresql_stops_entries_only(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(world.folder))
-    server = PostgresServer()
-    try:
-        url = server.empty_database()
-        stage = Stage(world, url)
-        server.stop()
-        stage.goes_on_protecting("database server", "Fix: ")
-        server.start()
-        stage.catches_up(lambda: DatabaseManager(url, read_only=True))
-        assert stage.bot.interrupt() == 0
-    finally:
-        server.remove()
+_PAGE = 4096
+
+
+def _rot(path: Path) -> tuple[bytes, bytes]:
+    """Overwrite every page of a file but its header; return what stood there, and the garbage."""
+    whole = path.read_bytes()
+    garbage = whole[:_PAGE] + os.urandom(len(whole) - _PAGE)
+    with path.open("r+b") as file:
+        file.write(garbage)
+    return whole, garbage
+
+
+def test_rotten_pages_stop_entries_only(world: World) -> None:
+    path = world.folder / "bot.db"
+    stage = Stage(world, str(path))
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[0] == 0
+    whole, garbage = _rot(path)
+    assert len(whole) > 20 * _PAGE
+    stage.goes_on_protecting("malformed", "put")
+    with path.open("r+b") as file:
+        for at in range(0, len(whole), _PAGE):
+            if file.seek(at) == at and file.read(_PAGE) == garbage[at : at + _PAGE]:
+                file.seek(at)
+                file.write(whole[at : at + _PAGE])
+    stage.catches_up(lambda: DatabaseManager(str(path), read_only=True))
