@@ -26,7 +26,9 @@ class Stage:
     def __init__(self, world: World, db_file: str, wrapper: tuple[str, ...] = ()) -> None:
         self.world = world
         world.start_venue("--seed", "3", "--speed", "60")
-        self.bot: Process = world.start_bot(wrapper, DB_FILE=db_file, RECONCILE_S="5")
+        # A slot for each symbol: there is always one left to enter once the storage is back.
+        slots = {"MAX_OPEN_POSITIONS": "5", "RECONCILE_S": "5"}
+        self.bot: Process = world.start_bot(wrapper, DB_FILE=db_file, **slots)
         self._read_to = 0  # what the log said of an earlier fault
         eventually("a protected position", lambda: holds_protected_position(world), 60)
 

@@ -18,12 +18,61 @@ from pathlib import Path
 import pytest
 
 from actors.edges.database import DatabaseManager
-from tests.process.conftest import World
+from tests.process.conftest import World, eventually
 from tests.process.stage import Stage
 
 pytestmark = pytest.mark.process
 
 _MOUNT = 'mount -t tmpfs -o size=24m tmpfs "$0" && exec "$@"'
+_PAGE = 4096
+
+
+class OnSmallDisk(Stage):
+    """A bot whose database is alone on a small file system."""
+
+    def __init__(self, world: World, wrapper: tuple[str, ...]) -> None:
+        self._disk = world.folder / "disk"
+        self._disk.mkdir()
+        super().__init__(world, str(self._disk / "bot.db"), (*wrapper, str(self._disk)))
+        self._seen = Path(f"/proc/{self.bot.pid}/root{self._disk}")  # the bot's own view
+
+    @contextmanager
+    def filled(self) -> Iterator[None]:
+        """While the file system has no room left."""
+        filler = self._seen / "filler"
+        with filler.open("wb", buffering=0) as file, suppress(OSError):
+            while file.write(b"x" * _PAGE):
+                pass
+        yield
+        filler.unlink()
+
+    def turn(self, mode: str) -> None:
+        """Mount the file system anew, `ro` or `rw`, as soon as nobody writes to it."""
+        inside = ("nsenter", "--target", str(self.bot.pid), "--user", "--mount")
+        command = (*inside, "mount", "-o", f"remount,{mode}", str(self._disk))
+
+        def turned() -> bool:
+            done = subprocess.run(command, check=False, capture_output=True)
+            return done.returncode == 0
+
+        eventually(f"the disk is {mode}", turned, 60)
+
+    def catches_up_there(self) -> None:
+        copies = self.world.folder / "copies"
+
+        def copied() -> DatabaseManager:
+            """Open what a power cut would leave now: the driver does not find its way there."""
+            shutil.rmtree(copies, ignore_errors=True)
+            copies.mkdir()
+            os.kill(self.bot.pid, signal.SIGSTOP)
+            try:
+                for name in ("bot.db", "bot.db-wal"):
+                    shutil.copy(self._seen / name, copies / name)
+            finally:
+                os.kill(self.bot.pid, signal.SIGCONT)
+            return DatabaseManager(str(copies / "bot.db"))
+
+        self.catches_up(copied)
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +82,7 @@ def may_mount(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     wrapper = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", _MOUNT)
     if (
         shutil.which("unshare") is None
+        or shutil.which("nsenter") is None
         or subprocess.run(
             [*wrapper, str(folder), "true"], check=False, capture_output=True
         ).returncode
@@ -41,39 +91,32 @@ def may_mount(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     return wrapper
 
 
+@pytest.fixture(scope="module")
+def small_disk(
+    tmp_path_factory: pytest.TempPathFactory, may_mount: tuple[str, ...]
+) -> Iterator[OnSmallDisk]:
+    """One venue and one bot for all that happens to its disk."""
+    world = World(tmp_path_factory.mktemp("world"))
+    try:
+        yield OnSmallDisk(world, may_mount)
+    finally:
+        world.end()
+
+
 def test_a_full_disk_stops_entries_only_and_what_was_held_is_written_once_there_is_room(
-    world: World, may_mount: tuple[str, ...]
+    small_disk: OnSmallDisk,
 ) -> None:
-    disk = world.folder / "disk"
-    disk.mkdir()
-    stage = Stage(world, str(disk / "bot.db"), (*may_mount, str(disk)))
-    seen = Path(f"/proc/{stage.bot.pid}/root{disk}")  # the bot's own view
-    filler = seen / "filler"
-    _fill(filler)
-    stage.goes_on_protecting("disk is full", "free disk space")
-    filler.unlink()
-    copies = world.folder / "copies"
-
-    def copied() -> DatabaseManager:
-        """Open what a power cut would leave now: the driver does not find its way there."""
-        shutil.rmtree(copies, ignore_errors=True)
-        copies.mkdir()
-        os.kill(stage.bot.pid, signal.SIGSTOP)
-        try:
-            for name in ("bot.db", "bot.db-wal"):
-                shutil.copy(seen / name, copies / name)
-        finally:
-            os.kill(stage.bot.pid, signal.SIGCONT)
-        return DatabaseManager(str(copies / "bot.db"))
-
-    stage.catches_up(copied)
+    with small_disk.filled():
+        small_disk.goes_on_protecting("disk is full", "free disk space")
+    small_disk.catches_up_there()
 
 
-def _fill(path: Path) -> None:
-    """Write until the file system has no room left."""
-    with path.open("wb", buffering=0) as file, suppress(OSError):
-        while file.write(b"x" * 4096):
-            pass
+def test_a_file_system_turned_read_only_stops_entries_only(small_disk: OnSmallDisk) -> None:
+    with small_disk.filled():  # so that the bot lets go of its files: in use they forbid the mount
+        small_disk.turn("ro")
+        small_disk.goes_on_protecting("readonly database", "make the file and its folder writable")
+        small_disk.turn("rw")
+    small_disk.catches_up_there()
 
 
 @contextmanager
@@ -103,9 +146,6 @@ def test_a_database_that_is_gone_is_not_begun_anew_and_works_once_put_back(world
     assert not folder.exists()
     (world.folder / "elsewhere").rename(folder)
     stage.catches_up(lambda: DatabaseManager(str(folder / "bot.db"), read_only=True))
-
-
-_PAGE = 4096
 
 
 def _rot(path: Path) -> tuple[bytes, bytes]:
