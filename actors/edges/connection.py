@@ -19,6 +19,7 @@ import psycopg
 from peewee import Database, PostgresqlDatabase, SqliteDatabase
 
 from actors.edges.migrations import VERSION, check_version, migrate, version_of
+from actors.edges.storage_trouble import TROUBLE, fix_of, is_of_the_row, words_of
 from core.errors import ConfigurationError, UnavailableError
 
 _MEMORY = ":memory:"
@@ -29,43 +30,8 @@ _CONNECT_TIMEOUT_S = 5
 _ANSWER_WITHIN_S = 8.0
 _TURN_WITHIN_S = 10.0
 # SQLite would go on for hours with pages it has in memory while the file rots: entries would be
-# journalled where nobody finds them again.  So what a commit needs is read from the file this often.
+# journalled where nobody finds them again.  So what a commit needs is read anew this often.
 _REREAD_S = 5.0
-
-_ROW_FAULTS = (peewee.IntegrityError, peewee.DataError, peewee.ProgrammingError)
-_TROUBLE = (peewee.PeeweeException, sqlite3.Error, psycopg.Error, OSError)
-
-# What the driver's words mean for the operator, first match wins.
-_FIXES = (
-    ("locked", "stop the other program that writes to it, then try again"),
-    ("disk is full", "free disk space; trading resumes by itself"),
-    ("no space left", "free disk space on the server; trading resumes by itself"),
-    (
-        "disk i/o error",
-        "look for the disk in the system's log; make its file system writable again",
-    ),
-    (
-        "older copy",
-        "put the newest copy in its place, or restart the bot: the venue knows the rest",
-    ),
-    ("malformed", "put a backup in its place, or move it away: the venue is the truth"),
-    ("not a database", "point DB_FILE at a database, or move that file away"),
-    ("readonly", "make the file and its folder writable"),
-    (
-        "read-only transaction",
-        "let the server take writes (default_transaction_read_only = off), or point DB_FILE at the"
-        " server that does; trading resumes by itself",
-    ),
-    (
-        "lock timeout",
-        "end the session that holds the lock (pg_locks names it); trading resumes by itself",
-    ),
-    ("did not answer", "see why the database server hangs; trading resumes by itself"),
-    ("removed", "put the file back, or restart the bot to begin a new one from the venue"),
-    ("unable to open", "make the folder exist and writable, or change DB_FILE"),
-    ("password", "correct user and password in DB_FILE"),
-    ("no such table", "run the bot once: it creates the tables"),
-)
 
 
 class _ImpatientConnection(psycopg.Connection[Any]):
@@ -138,9 +104,9 @@ class Connection:
                 database = self._opened()
                 with _transaction(database):
                     yield database
-            except _ROW_FAULTS:
-                raise
-            except _TROUBLE as error:
+            except TROUBLE as error:
+                if is_of_the_row(error):
+                    raise
                 self._drop()
                 raise self._unavailable(error) from error
             finally:
@@ -242,17 +208,12 @@ class Connection:
     def _drop(self) -> None:
         database, self._database = self._database, None
         if database is not None:
-            with suppress(*_TROUBLE):
+            with suppress(*TROUBLE):
                 database.close()
 
     def _unavailable(self, error: BaseException) -> UnavailableError:
-        words = str(error.args[-1] if error.args else error).strip().partition("\n")[0]
-        fallback = (
-            "make the database server reachable, or correct DB_FILE"
-            if "://" in self._url
-            else "make the file readable and writable, or change DB_FILE"
-        )
-        fix = next((fix for sign, fix in _FIXES if sign in words.lower()), fallback)
+        words = words_of(error)
+        fix = fix_of(words, remote="://" in self._url)
         if self.read_only and self._path is not None and not self._path.exists():
             fix = "run the bot once: it creates the database"
         return UnavailableError(f"DB_FILE {self.where} cannot be used ({words}). Fix: {fix}.")
@@ -270,7 +231,7 @@ def _transaction(database: SqliteDatabase | PostgresqlDatabase) -> Iterator[None
         yield
         database.commit()
     except BaseException:
-        with suppress(*_TROUBLE):
+        with suppress(*TROUBLE):
             database.rollback()
         raise
 

@@ -66,14 +66,13 @@ class DatabaseManager:
         read_only: bool = False,
         clock: Callable[[], Moment] | None = None,
     ) -> None:
+        self._trail = AuditTrail()
         self._connection = Connection(
-            db_file, read_only=read_only, check_reopened=self._check_nothing_lost
+            db_file, read_only=read_only, check_reopened=self._trail.check_nothing_lost
         )
         self._clock = clock
         self._statements: dict[object, str] = {}
         self._lease: Lease | None = None
-        self._trail = AuditTrail()
-        self._acknowledged = 0  # the newest audit link that was committed here
         self._thinned = Thinned()
         # What its writer could not commit yet.  It stands here because this outlives the writer.
         self.unwritten: list[Any] = []
@@ -250,17 +249,8 @@ class DatabaseManager:
             self._trail.forget()
             raise
 
-    def _check_nothing_lost(self, database: Database) -> None:
-        """Refuse an older copy of what was in use: rows that were acknowledged are not in it."""
-        found, _ = AuditTrail().head(database)
-        if found < self._acknowledged:
-            raise OSError(
-                f"an older copy of it is in its place: audit link {found} is its newest,"
-                f" {self._acknowledged} was committed"
-            )
-
     def _committed(self) -> None:
-        self._acknowledged = max(self._acknowledged, self._trail.newest)
+        self._trail.committed()
         if self._lease is not None:
             self._lease.committed()
 

@@ -3,6 +3,7 @@
 One server, one venue and one bot go through all of it, healed after each fault.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -66,6 +67,46 @@ def _read_only(url: str) -> Iterator[None]:
 def test_a_read_only_postgresql_stops_entries_only(stage: OnServer) -> None:
     with _read_only(stage.url):
         stage.goes_on_protecting("read-only transaction", "let the server take writes")
+    stage.catches_up_there()
+
+
+@contextmanager
+def _moved_away(url: str) -> Iterator[None]:
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute("ALTER SCHEMA public RENAME TO elsewhere")
+        yield
+        other.execute("ALTER SCHEMA elsewhere RENAME TO public")
+
+
+def test_tables_gone_from_postgresql_are_not_begun_anew_and_work_once_put_back(
+    stage: OnServer,
+) -> None:
+    with _moved_away(stage.url):
+        stage.goes_on_protecting("removed", "put it back")
+    stage.catches_up_there()
+
+
+@contextmanager
+def _rotten(server: PostgresServer) -> Iterator[None]:
+    """Overwrite the journal's pages, all of them, and put them back in the end."""
+    with psycopg.connect(server.url) as other:
+        name = other.execute("SELECT pg_relation_filepath('order_intent')").fetchone()[0]
+    path = server.data / name
+    server.stop()  # it has them all in memory
+    whole = path.read_bytes()
+    with path.open("r+b") as file:
+        file.write(os.urandom(len(whole)))
+    server.start()
+    yield
+    server.stop()
+    with path.open("r+b") as file:
+        file.write(whole)
+    server.start()
+
+
+def test_rotten_pages_of_postgresql_stop_entries_only(stage: OnServer) -> None:
+    with _rotten(stage.server):
+        stage.goes_on_protecting("invalid page", "from a backup")
     stage.catches_up_there()
 
 

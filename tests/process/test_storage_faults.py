@@ -142,7 +142,7 @@ def test_a_database_that_is_gone_is_not_begun_anew_and_works_once_put_back(world
     folder.mkdir()
     stage = Stage(world, str(folder / "bot.db"))
     folder.rename(world.folder / "elsewhere")
-    stage.goes_on_protecting("removed", "put the file back")
+    stage.goes_on_protecting("removed", "put it back")
     assert not folder.exists()
     (world.folder / "elsewhere").rename(folder)
     stage.catches_up(lambda: DatabaseManager(str(folder / "bot.db"), read_only=True))
