@@ -67,7 +67,7 @@ ELSEWHERE: dict[str, tuple[str, tuple[str, ...]]] = {
         (),
     ),
     "F50": (
-        "restart of the server, slow commits, a standby that lacks rows; cut connections with --postgres only",
+        "restart, slow commits, a standby that lacks rows; cut connections with --postgres only",
         (
             "tests/persistence/test_storage_faults.py::test_a_server_that_comes_back_without_its_newest_rows_is_not_written_on",
             "tests/process/test_postgresql_faults.py::test_a_restarted_postgresql_stops_entries_only",

@@ -237,6 +237,24 @@ def test_a_table_taken_away_is_trouble_with_the_server_not_with_the_row(on_postg
     assert {i.client_id for i, _ in on_postgres.recover().intents} == {"first", "later"}
 
 
+def test_a_right_taken_away_is_used_again_once_given_back(on_postgres, postgres):
+    with psycopg.connect(postgres.url, autocommit=True) as other:
+        other.execute("CREATE ROLE trader LOGIN")
+        other.execute("GRANT ALL ON SCHEMA public TO trader")
+        other.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO trader")
+        other.execute("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO trader")
+        with closing(DatabaseManager(postgres.url.replace("postgres:", "trader:", 1))) as database:
+            _store(database, "before")
+            other.execute("REVOKE INSERT ON order_intent FROM trader")
+            for _ in range(2):
+                with pytest.raises(UnavailableError, match=r"permission denied.*rights back"):
+                    _store(database, "later")
+            other.execute("GRANT INSERT ON order_intent TO trader")
+            _store(database, "later")
+        other.execute("DROP OWNED BY trader")
+        other.execute("DROP ROLE trader")
+
+
 def test_a_server_gone_for_good_fails_each_time_in_one_line(on_postgres, postgres):
     postgres.stop()
     try:
