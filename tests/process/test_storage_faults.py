@@ -147,7 +147,7 @@ def test_rotten_pages_stop_entries_only(world: World) -> None:
         assert other.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[0] == 0
     whole, garbage = _rot(path)
     assert len(whole) > 20 * _PAGE
-    stage.goes_on_protecting("malformed", "put")
+    stage.goes_on_protecting("malformed", "put a backup in its place")
     with path.open("r+b") as file:
         for at in range(0, len(whole), _PAGE):
             if file.seek(at) == at and file.read(_PAGE) == garbage[at : at + _PAGE]:
