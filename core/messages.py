@@ -441,7 +441,7 @@ class CancelAlgoOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryOrder:
-    """Ask for an ordinary order by its client id; answered by OrderFound."""
+    """Ask for an order of ours, conditional or not, by its client id; answered by OrderFound."""
 
     client_id: str
     symbol: str
@@ -483,15 +483,17 @@ class OrderFailed:
     code: int  # the venue's code, 0 without one
     detail: str
     action: str = ""  # what it asks for (`core/execution/classify.py`), empty where nothing
+    of_query: bool = False  # only a question failed: it says nothing of the order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlgoGone:
-    """A cancel was answered: the conditional order is no longer open."""
+    """A cancel was answered: the conditional order is no longer open, whoever ended it."""
 
     client_id: str
     symbol: str
     detail: str
+    cancelled: bool = True  # by this cancel; False: it had ended before, who knows how
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -505,6 +507,7 @@ class OrderFound:
     status: str = ""
     executed: Decimal = Decimal(0)
     average_price: Decimal = Decimal(0)
+    seen: tuple["OrderSeen", ...] = ()  # it, and the order that a conditional one became
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ with the venue.  Entries and exits are sent once: whether to send again is execu
 after it knows the outcome.  Amounts go out as plain decimal strings, booleans as `true`.
 """
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -116,16 +117,22 @@ class Requests:
             if problem(error).verdict.action is not Action.GONE:
                 return self._failure(order, self._purpose(order.client_id), error)
             return m.AlgoGone(
-                client_id=order.client_id, symbol=order.symbol, detail="was not open any more"
+                client_id=order.client_id,
+                symbol=order.symbol,
+                detail="was not open any more",
+                cancelled=False,
             )
         return m.AlgoGone(client_id=order.client_id, symbol=order.symbol, detail="cancelled")
 
     async def query(self, order: m.QueryOrder) -> m.OrderFound | m.OrderFailed:
-        """Look for an ordinary order by its client id, once: execution asks again on its own."""
+        """Look for an order by its client id, once: execution asks again on its own."""
+        conditional = self._purpose(order.client_id) in _ALGO_TYPES
+        look = self._found_algo if conditional else self.found
         try:
-            return await self.found(order.symbol, order.client_id)
+            return await look(order.symbol, order.client_id)
         except Exception as error:  # noqa: BLE001 - judged and answered
-            return self._failure(order, self._purpose(order.client_id), error)
+            failed = self._failure(order, self._purpose(order.client_id), error)
+            return replace(failed, of_query=True)
 
     async def found(self, symbol: str, client_id: str) -> m.OrderFound:
         """Return what the venue says of an ordinary order; raises for all but -2013."""
@@ -145,6 +152,33 @@ class Requests:
             status=_word(row, "status"),
             executed=_amount(row, "executedQty"),
             average_price=_amount(row, "avgPrice"),
+            seen=(_seen(row, f"{symbol}:{_whole(row, 'orderId')}"),),
+        )
+
+    async def _found_algo(self, symbol: str, client_id: str) -> m.OrderFound:
+        """Return what the venue says of a conditional order, and of the order it became.
+
+        By the list of all: the query for a single one was seen to deny an order that existed.
+        """
+        rows = await self._retrying.once(
+            lambda: self._client.futures_get_all_algo_orders(symbol=symbol)
+        )
+        row = next((row for row in rows if row.get("clientAlgoId") == client_id), None)
+        if row is None:
+            return m.OrderFound(client_id=client_id, symbol=symbol, found=False)
+        venue_id = f"{symbol}:algo:{_whole(row, 'algoId')}"
+        became = m.OrderFound(client_id=client_id, symbol=symbol, found=False)
+        if row.get("actualOrderId"):  # it carries the same client id
+            became = await self.found(symbol, client_id)
+        return m.OrderFound(
+            client_id=client_id,
+            symbol=symbol,
+            found=True,
+            venue_id=venue_id,
+            status=_word(row, "algoStatus"),
+            executed=became.executed,
+            average_price=became.average_price,
+            seen=(_algo_seen(row, venue_id), *became.seen),
         )
 
     # ---------------------------------------- history
@@ -239,6 +273,33 @@ def _whole(row: Any, key: str) -> int:
     if not isinstance(value, int):
         raise BinanceRequestException(f"the answer has no {key}: {row!s:.80}")
     return value
+
+
+def _seen(row: dict[str, Any], venue_id: str) -> m.OrderSeen:
+    price = _amount(row, "avgPrice")
+    return m.OrderSeen(
+        venue_id=venue_id,
+        symbol=_word(row, "symbol"),
+        side=m.Side(_word(row, "side")),
+        order_type=_word(row, "type"),
+        quantity=_amount(row, "origQty"),
+        price=price or None,
+        status=_word(row, "status"),
+        at_ns=_whole(row, "updateTime") * NS_PER_MS,
+    )
+
+
+def _algo_seen(row: dict[str, Any], venue_id: str) -> m.OrderSeen:
+    return m.OrderSeen(
+        venue_id=venue_id,
+        symbol=_word(row, "symbol"),
+        side=m.Side(_word(row, "side")),
+        order_type=_word(row, "orderType"),
+        quantity=Decimal(0),
+        price=_amount(row, "triggerPrice"),
+        status=_word(row, "algoStatus"),
+        at_ns=_whole(row, "updateTime") * NS_PER_MS,
+    )
 
 
 def _word(row: dict[str, Any], key: str) -> str:

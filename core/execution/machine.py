@@ -24,6 +24,7 @@ from core.execution.protection import CANNOT_REDUCE, Protection
 from core.execution.recovery import Recovery
 from core.execution.settings import ExecutionSettings
 from core.execution.software_stop import SoftwareStop
+from core.execution.unheard import Unheard
 from core.execution.watch import Watch
 from core.messages import Purpose
 from core.venue.instrument import Instrument
@@ -98,6 +99,7 @@ class ExecutionMachine:
             brackets=self.brackets,
             holdings=self.holdings,
         )
+        self._unheard = Unheard(settings.tag, self._protection)
         parts = (self._protection, self._recovery, self._entries, self._late)
         self._watch = Watch(
             settings, (*parts, self._software_stop, self._orphans, self._gate), *shared
@@ -119,9 +121,9 @@ class ExecutionMachine:
             case m.OrderAnswered():
                 return self._answered(message, now)
             case m.OrderFailed():
-                return self._failed(message, now)
+                return () if message.of_query else self._failed(message, now)
             case m.OrderFound():
-                return self._entries.found(message, now)
+                return self._found(message, now)
             case m.AlgoGone():
                 return self._algo_gone(message, now)
             case m.OrderUpdate():
@@ -141,6 +143,7 @@ class ExecutionMachine:
                 self._entries.begin(message)
                 self._gate.begin(message)
                 self._late.begin(message, now)
+                self._unheard.begin(message)
                 return self._recovery.begin(message, now)
             case m.ActorStarted():
                 self._entries.generations[message.symbol] = message.generation
@@ -198,9 +201,10 @@ class ExecutionMachine:
         return (moved, *progress(bracket, answer.status, answer.executed, ZERO, now))
 
     def _failed(self, failure: m.OrderFailed, now: Moment) -> Out:
+        self._unheard.failed(failure)
         bracket = self.brackets.get(failure.symbol)
         if bracket is None:
-            return ()
+            return self._unheard.refused(failure, now)
         leg = bracket.leg_of(failure.client_id)
         if leg is not None:
             return (
@@ -228,16 +232,21 @@ class ExecutionMachine:
         return (*reaped, *self._recovery.ask(f"{bracket.symbol}: {words}", now))
 
     def _algo_gone(self, gone: m.AlgoGone, now: Moment) -> Out:
+        taken = gone.client_id in self._orphans.open
         self._orphans.gone(gone.client_id)
-        moved = self._protection.moved(gone.client_id, OrderState.CANCELED, now, reason=gone.detail)
         bracket = self.brackets.get(gone.symbol)
         leg = bracket.leg_of(gone.client_id) if bracket is not None else None
-        if bracket is None or leg is None:
-            return (moved,)
-        if leg.state is LegState.GONE:
+        if leg is not None and leg.state is LegState.GONE:
             return ()
+        moved = self._unheard.gone(gone, now, taken=taken)
+        if bracket is None or leg is None:
+            return moved
         leg.state = LegState.GONE
-        return (moved, *self._recovery.settle(bracket, now))
+        return (*moved, *self._recovery.settle(bracket, now))
+
+    def _found(self, found: m.OrderFound, now: Moment) -> Out:
+        told = (*self._entries.found(found, now), *self._unheard.found(found, now))
+        return (*found.seen, *told)
 
     # ------------------------------------------------------------------ user stream
     def _order_update(self, update: m.OrderUpdate, now: Moment) -> Out:
@@ -291,10 +300,11 @@ class ExecutionMachine:
             self._orphans.placed(update.client_id, update.symbol)
         elif update.status not in ("TRIGGERING", "TRIGGERED"):
             self._orphans.gone(update.client_id)
+            self._unheard.heard(update.client_id)
         bracket = self.brackets.get(update.symbol)
         leg = bracket.leg_of(update.client_id) if bracket is not None else None
         if bracket is None or leg is None:
-            return (seen,)
+            return (seen, *self._unheard.told(update, now))
         if update.status == "NEW":
             return (seen, *self._protection.live(bracket, leg, seen.venue_id, now, seen=True))
         if update.status in ("TRIGGERING", "TRIGGERED"):
@@ -306,8 +316,11 @@ class ExecutionMachine:
 
     # ------------------------------------------------------------------ snapshot, exit, time
     def _snapshot(self, snapshot: m.VenueSnapshot, now: Moment) -> Out:
-        found = [x for answer in snapshot.found for x in self._entries.found(answer, now)]
-        return (*found, *self._recovery.compare(snapshot, now))
+        found = [x for answer in snapshot.found for x in self._found(answer, now)]
+        believed = dict(self._orphans.open)
+        out = self._recovery.compare(snapshot, now)
+        self._unheard.filled(out)
+        return (*found, *out, *self._unheard.listed(snapshot, believed, now))
 
     def _exit(self, approval: m.ExitApproval, now: Moment) -> Out:
         bracket = self.brackets.get(approval.symbol)

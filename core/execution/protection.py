@@ -175,7 +175,9 @@ class Protection:
             return self._lost(bracket, leg, detail, now)
         leg.state = LegState.GONE
         leg.refusals += 1
-        rejected = self.moved(leg.client_id, OrderState.REJECTED, now, reason=detail)
+        # The refusal of a repeat does not speak of the attempt before it, which is looked for.
+        verdict = OrderState.UNKNOWN if leg.repeated else OrderState.REJECTED
+        rejected = self.moved(leg.client_id, verdict, now, reason=detail)
         if bracket.phase is Phase.CLOSING:
             return (rejected,)
         action = action_of(failure)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from core.clock import day_of
 from core.execution.client_id import purpose_of
-from core.execution.order_life import ENDED
+from core.execution.order_life import ENDED, OrderState, from_venue
 from core.messages import Purpose, TradingState
 from tests.simulation.checks import plain
 from tests.simulation.process import Process
 from tests.simulation.venue_side import BALANCE, VenueSide
 
+UNLISTED_ORDER = "I3 orders: "  # asked for after the next snapshot
 UNLISTED = "I15 income: "  # what may be waited for longer: the venue's list is read once a minute
 
 
@@ -80,6 +81,8 @@ def _books(side: VenueSide, path: Path, tag: str) -> list[str]:
             *_open_rows(database, side),
             *_income(database, side),
             *_journal(database, side, tag),
+            *_exits_of_the_journal(database, side, tag),
+            *_orders(database, side, tag),
         ]
     finally:
         database.close()
@@ -177,3 +180,38 @@ def _journal(database: sqlite3.Connection, side: VenueSide, tag: str) -> list[st
             if order is not None and order.executed:
                 found.append(f"I3 the journal says {name} is {state}, the venue filled it")
     return found
+
+
+def _exits_of_the_journal(database: sqlite3.Connection, side: VenueSide, tag: str) -> list[str]:
+    """Stops, targets and exits: the journal has each where the venue has it."""
+    ledger = side.exchange.ledger
+    there = {a.client_algo_id: from_venue(a.status) for a in ledger.algo_orders}
+    became = {o.client_order_id: from_venue(o.status) for o in ledger.orders}
+    there = became | there
+    query = "SELECT client_id, purpose, state FROM order_intent WHERE purpose <> 'E'"
+    never = (OrderState.ABSENT, OrderState.REJECTED, OrderState.NOT_SENT)
+    return [
+        f"{UNLISTED_ORDER}the journal says {name} is {state}, the venue {there.get(name)}"
+        for name, _, state in database.execute(query)
+        if (there.get(name) != state if name in there else OrderState(state) not in never)
+    ]
+
+
+def _orders(database: sqlite3.Connection, side: VenueSide, tag: str) -> list[str]:
+    """The table of orders has every order of ours, with the status the venue has it in."""
+    ledger = side.exchange.ledger
+    there = {
+        f"{o.symbol}:{o.order_id}": o.status
+        for o in ledger.orders
+        if purpose_of(tag, o.client_order_id) is not None
+    } | {
+        f"{a.symbol}:algo:{a.algo_id}": a.status
+        for a in ledger.algo_orders
+        if purpose_of(tag, a.client_algo_id) is not None
+    }
+    here = dict(database.execute("SELECT order_id, status FROM orders"))
+    return [
+        f"{UNLISTED_ORDER}orders has {name} as {here.get(name)}, the venue {status}"
+        for name, status in there.items()
+        if here.get(name) != status
+    ]

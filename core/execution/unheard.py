@@ -1,0 +1,160 @@
+"""Orders of ours of which something happened that nobody told us.
+
+A process that is dead, or a user stream that is down, hears no end: a stop fires, its target
+expires, and the journal goes on to call both open.  An answer that never came leaves even the
+beginning unknown.  What the venue's lists lack is asked for until it says how it ended.  Nothing
+waits for these answers: they set journal and orders right, no more.
+"""
+
+from dataclasses import dataclass
+
+from core import messages as m
+from core.clock import Moment
+from core.execution.client_id import purpose_of
+from core.execution.order_life import ENDED, OrderState, from_venue
+from core.execution.protection import Protection
+from core.messages import Failure, Purpose
+
+Out = tuple[object, ...]
+
+_AT_ONCE = 10  # a snapshot; what is left waits for the next one
+_DENIALS_MIN = 3  # by as many snapshots: lists and queries lag
+
+
+@dataclass(slots=True)
+class _Followed:
+    """One order: its symbol, whether the venue is known to have taken it, and its denials."""
+
+    symbol: str
+    taken: bool
+    denials: int = 0
+
+
+class Unheard:
+    """The orders that are asked for, by client id."""
+
+    def __init__(self, tag: str, protection: Protection) -> None:
+        self._tag = tag
+        self._protection = protection
+        self._orders: dict[str, _Followed] = {}
+
+    # ---------------------------------------- what is followed
+    def begin(self, book: m.RecoveredBook) -> None:
+        """Start from what the journal holds open, but for entries: those have their own ways."""
+        self._orders.clear()
+        for intent, state in book.intents:
+            if intent.purpose is not Purpose.ENTRY and state not in ENDED:
+                taken = state in (OrderState.ACKED, OrderState.TRIGGERED)
+                self._follow(intent.client_id, intent.symbol, taken=taken)
+
+    def failed(self, failure: m.OrderFailed) -> None:
+        """Follow an order that may have happened."""
+        if failure.purpose is not Purpose.ENTRY and failure.failure is Failure.UNKNOWN:
+            self._follow(failure.client_id, failure.symbol, taken=False)
+
+    def refused(self, failure: m.OrderFailed, now: Moment) -> Out:
+        """Close the row of an order that was refused when no position waits for it any more."""
+        if failure.purpose is Purpose.ENTRY or failure.failure is Failure.UNKNOWN:
+            return ()
+        name, reason = failure.client_id, f"{failure.code} {failure.detail}".strip()
+        return (self._protection.moved(name, OrderState.REJECTED, now, reason=reason),)
+
+    def filled(self, booked: tuple[object, ...]) -> None:
+        """Follow the orders of fills that a snapshot brought: their events were missed."""
+        for fill in booked:
+            if isinstance(fill, m.FillBooked):
+                self._follow(fill.client_id, fill.symbol, taken=True)
+
+    def gone(self, gone: m.AlgoGone, now: Moment, *, taken: bool) -> Out:
+        """Close the row of an order that our cancel ended; how another one ended is asked for.
+
+        `taken` tells whether it was open by what was heard: then its event is still to come.
+        """
+        if taken or not gone.cancelled:
+            self._follow(gone.client_id, gone.symbol, taken=taken)
+        if not gone.cancelled:
+            return ()
+        name, reason = gone.client_id, gone.detail
+        return (self._protection.moved(name, OrderState.CANCELED, now, reason=reason),)
+
+    def _follow(self, name: str, symbol: str, *, taken: bool) -> None:
+        if purpose_of(self._tag, name) is not None:
+            order = self._orders.setdefault(name, _Followed(symbol, taken))
+            order.taken = order.taken or taken
+
+    # ---------------------------------------- what is heard of them after all
+    def heard(self, client_id: str) -> None:
+        """Follow an order no more: its end was told."""
+        self._orders.pop(client_id, None)
+
+    def told(self, update: m.AlgoUpdate, now: Moment) -> Out:
+        """Close the row of an order that no position of ours waits for any more."""
+        state = from_venue(update.status)
+        if purpose_of(self._tag, update.client_id) is None or state not in ENDED:
+            return ()
+        return (self._protection.moved(update.client_id, state, now, reason=update.reason),)
+
+    def listed(self, snapshot: m.VenueSnapshot, believed: dict[str, str], now: Moment) -> Out:
+        """Ask for what the venue's lists lack; what they have, lives.
+
+        `believed` are the conditional orders (symbol by client id) that were open by what was heard
+        before this snapshot: one that it lacks has ended without a word, or is younger than it.
+        """
+        out: list[object] = []
+        there = {order.client_id: order for order in snapshot.orders}
+        for name in [name for name in self._orders if name in there]:
+            del self._orders[name]
+            order = there[name]
+            state = from_venue(order.status)
+            out.append(_seen(order, now))
+            out.append(self._protection.moved(name, state, now, venue_id=order.venue_id))
+        for name, symbol in believed.items():
+            if name not in there:
+                self._follow(name, symbol, taken=True)
+        asked = list(self._orders.items())[:_AT_ONCE]
+        out += [m.QueryOrder(client_id=name, symbol=order.symbol) for name, order in asked]
+        return tuple(out)
+
+    def found(self, found: m.OrderFound, now: Moment) -> Out:
+        """Move the journal's row to where the venue says it is.
+
+        An order that the venue denies time and again never came to be, or was forgotten by it.
+        """
+        followed = self._orders.get(found.client_id)
+        if followed is None:
+            return ()
+        state, reason = from_venue(found.status), ""
+        if not found.found:
+            followed.denials += 1
+            if followed.denials < _DENIALS_MIN:
+                return ()
+            state = OrderState.EXPIRED if followed.taken else OrderState.ABSENT
+            reason = "the venue does not know it"
+        if state in ENDED:
+            del self._orders[found.client_id]
+        if state is OrderState.UNKNOWN or purpose_of(self._tag, found.client_id) is Purpose.ENTRY:
+            return ()
+        return (
+            self._protection.moved(
+                found.client_id,
+                state,
+                now,
+                venue_id=found.venue_id,
+                executed=found.executed,
+                average_price=found.average_price,
+                reason=reason,
+            ),
+        )
+
+
+def _seen(order: m.VenueOrder, now: Moment) -> m.OrderSeen:
+    return m.OrderSeen(
+        venue_id=order.venue_id,
+        symbol=order.symbol,
+        side=order.side,
+        order_type=order.order_type,
+        quantity=order.quantity,
+        price=order.trigger_price,
+        status=order.status,
+        at_ns=now.venue_ns,
+    )
