@@ -53,7 +53,8 @@ class Holdings:
         """Start from what the database holds."""
         held, prices = dict(book.positions), dict(book.entry_prices)
         newest, known = dict(book.last_trade_ids), dict(book.known_trades)
-        for symbol in sorted({*newest, *held}):
+        journalled = {intent.symbol for intent, _ in book.intents}
+        for symbol in sorted({*newest, *held, *journalled}):
             self.restore(
                 symbol,
                 held.get(symbol, ZERO),
@@ -61,6 +62,9 @@ class Holdings:
                 newest.get(symbol, 0),
                 known.get(symbol, ()),
             )
+            if symbol in journalled and not self.fetched_up_to[symbol]:
+                # Its fill may not have been booked when we died, longer ago than the last day.
+                self.fetched_up_to[symbol] = _FROM_THE_FIRST
 
     def restore(
         self,
