@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from actors.edges import streams
+from actors.edges.binance_client import ReadLoopClosed
 from actors.edges.governor import governor_of
 from actors.edges.streams import Attempts, Stream
 from actors.edges.venue_link import live_ends
@@ -196,9 +197,14 @@ def test_the_oldest_a_socket_gets_is_below_the_venue_s_day():
 
 # ---------------------------------------- the library gives up
 class GivesUp(FeedSocket):
-    """The library's stream after four failed reconnects: an error item, and no more for ever."""
+    """The library's stream after four failed reconnects: an error item, then none is to be had."""
+
+    told = False
 
     async def recv(self) -> Any:
+        if self.told:
+            raise ReadLoopClosed("Read loop has been closed")
+        self.told = True
         return {"e": "error", "type": "BinanceWebsocketUnableToConnect", "m": "4 reconnects"}
 
 
