@@ -10,7 +10,7 @@ from core import messages as m
 from core.clock import NS_PER_S, Moment
 from core.execution import reconcile
 from core.execution.adoption import Adoption, flat_position, foreign_position
-from core.execution.alerts import halt
+from core.execution.alerts import alert, halt
 from core.execution.bracket import ZERO, Bracket, LegState, Phase
 from core.execution.client_id import purpose_of
 from core.execution.gate import Gate
@@ -333,12 +333,13 @@ class Recovery:
                 return out
             case reconcile.Forget():
                 self._report.append(reconcile.describe(action))
+                told = alert("book_differs", self._report[-1], now)
                 self._holdings.forget(symbol)
                 if bracket is None:
-                    return (flat_position(symbol, now),)
+                    return (told, flat_position(symbol, now))
                 bracket.quantity, bracket.entry_price, bracket.opened = ZERO, ZERO, True
                 self.unclaimed.take_over(bracket, now)
-                return (*self._protection.clear(bracket, now), *self.settle(bracket, now))
+                return (told, *self._protection.clear(bracket, now), *self.settle(bracket, now))
             case reconcile.Remove():
                 if bracket is not None and bracket.leg_of(action.order.client_id) is not None:
                     return ()  # its bracket sees to it

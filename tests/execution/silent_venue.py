@@ -21,10 +21,10 @@ from tests.execution.desk import (
     an_answer,
     found,
 )
+from tests.execution.tiny_venue import FIRST_TRADE
 
 ZERO = Decimal(0)
 DAY_S = 86_400.0
-_FIRST_TRADE = 1_000
 
 
 @dataclass
@@ -46,7 +46,7 @@ class SilentVenue:
         self.positions[symbol] = self.held(symbol) + signed
         self.executed[name] = self.executed.get(name, ZERO) + abs(signed)
         side = Side.BUY if signed > ZERO else Side.SELL
-        number = _FIRST_TRADE + len(self.trades)
+        number = FIRST_TRADE + len(self.trades)
         self.trades.append(a_trade(number, name, side, str(abs(signed)), symbol=symbol))
         self.traded_at_s.append(self.desk.at_s)
         if self.expires and self.held(symbol) == ZERO:
@@ -154,7 +154,7 @@ class SilentVenue:
         if after:
             return trade.trade_id > after
         days = 7 if self.held(trade.symbol) else 1
-        return self.traded_at_s[trade.trade_id - _FIRST_TRADE] > self.desk.at_s - days * DAY_S
+        return self.traded_at_s[trade.trade_id - FIRST_TRADE] > self.desk.at_s - days * DAY_S
 
     def _found(self, symbol: str, name: str) -> m.OrderFound:
         if name not in self.executed:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from actors.narration import narrate
 from core import messages as m
 from core.execution.bracket import Phase
 from core.execution.machine import protect_first
@@ -190,6 +191,43 @@ def test_a_position_already_beyond_its_stop_is_closed_not_given_one():
     position = replace(a_venue_position(), mark_price=Decimal(97))
     out = desk.tell(a_snapshot(desk, positions=(position,)), 0.1)
     assert [(o.side, o.quantity) for o in exits(out)] == [(Side.SELL, 10)]
+
+
+def differences(out: tuple[object, ...]) -> list[str]:
+    return [e.detail for e in some(m.ActorEvent, out) if e.event == "book_differs"]
+
+
+@pytest.mark.parametrize(
+    ("positions", "words"),
+    [
+        ((), "we held 10, the venue says we do not"),
+        ((a_venue_position("4"),), "we held 10, the venue says 4"),
+        ((a_venue_position("-10"),), "we held 10, the venue says we do not"),
+    ],
+)
+def test_a_position_that_differs_without_a_trade_is_a_person_s_to_hear_of_once(positions, words):
+    desk = a_desk(**HELD)
+    orders = (STOP_ORDER, TARGET_ORDER)
+    (said,) = differences(desk.tell(a_snapshot(desk, positions=positions, orders=orders), 0.1))
+    assert words in said
+    told = next(e for e in desk.heard(m.ActorEvent) if e.event == "book_differs")
+    assert next(narrate(told))[0] == "ERROR"
+    desk.tick(12)
+    assert differences(desk.tell(a_snapshot(desk, positions=positions, orders=orders), 0.1)) == []
+
+
+def test_a_difference_that_trades_explain_is_none():
+    desk = a_desk(**HELD)
+    trade = a_trade(2, "web_1", Side.SELL, price="90")
+    assert differences(desk.tell(a_snapshot(desk, trades=(trade,)), 0.1)) == []
+
+
+def test_a_difference_of_a_position_that_was_touched_just_now_is_left_to_a_second_look():
+    """Lists lag: only what still differs later is a difference."""
+    desk = protected()
+    assert differences(desk.tell(a_snapshot(desk), 0.02)) == []
+    desk.tick(11)
+    assert differences(desk.tell(a_snapshot(desk), 0.1)) != []
 
 
 # ---------------------------------------- protect first
