@@ -53,7 +53,7 @@ class Adoption:
             )
             report.append(differs)
             out = (alert("book_differs", differs, now),)
-            holding.quantity, holding.entry_price = position.quantity, position.entry_price
+            holding.hold(position.quantity, position.entry_price)
         bracket = self._brackets.get(symbol)
         if bracket is None:
             bracket, told = self._from_journal(action, now)

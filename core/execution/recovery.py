@@ -14,7 +14,7 @@ from core.execution.alerts import alert, halt
 from core.execution.bracket import ZERO, Bracket, LegState, Phase
 from core.execution.client_id import purpose_of
 from core.execution.gate import Gate
-from core.execution.holdings import Holdings
+from core.execution.holdings import Holdings, booked_fill
 from core.execution.income import ListedIncome
 from core.execution.late import IN_FLIGHT, LateEntries
 from core.execution.order_life import ENDED, OrderState
@@ -171,13 +171,9 @@ class Recovery:
         purpose = purpose_of(self._settings.tag, trade.client_id)
         if purpose is Purpose.ENTRY and holding.quantity == ZERO:
             self._adoption.opened_by[trade.symbol] = trade.client_id
-        ours = trade.quantity
-        if purpose is None:
-            reduces = trade.side.sign * holding.quantity < ZERO
-            ours = min(trade.quantity, abs(holding.quantity)) if reduces else ZERO
-            purpose = Purpose.EXIT if ZERO < ours == trade.quantity else None
-        if ours > ZERO:
-            holding.apply(trade.side, ours, trade.price)
+        ours, all_ours = holding.take(booked_fill(trade, ours=purpose is not None))
+        if all_ours:
+            purpose = purpose or Purpose.EXIT
         bracket = self._brackets.get(trade.symbol)
         if bracket is not None and ours > ZERO:
             bracket.quantity, bracket.entry_price = holding.quantity, holding.entry_price

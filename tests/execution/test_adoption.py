@@ -20,6 +20,7 @@ from tests.execution.desk import (
     a_desk,
     a_failure,
     a_snapshot,
+    a_stored_book,
     a_trade,
     a_venue_order,
     a_venue_position,
@@ -343,6 +344,44 @@ def test_a_position_doubled_by_hand_is_held_as_the_venue_says_and_stays_protecte
     assert stops(out) == exits(out) == []
     closing = desk.tell(m.ExitApproval(symbol=SYMBOL, proposal_id="x", reason="CLOSE"))
     assert [o.quantity for o in exits(closing)] == [20]
+
+
+def by_hand(trade_id: int, side: Side, quantity: str) -> m.OrderUpdate:
+    return an_order_event(f"web_{trade_id}", side, trade_id=trade_id, fills=quantity)
+
+
+def test_what_a_hand_adds_and_takes_away_again_leaves_ours_alone():
+    """Taken for the end of ours, it would have cost our position its stop."""
+    desk = protected()
+    desk.tell(by_hand(2, Side.BUY, "20"))
+    desk.tell(by_hand(3, Side.SELL, "20"))
+    assert desk.machine.holdings.of(SYMBOL).quantity == 10
+    assert desk.machine.brackets[SYMBOL].phase is Phase.PROTECTED
+    assert desk.heard(m.CancelAlgoOrder) == []
+    out = desk.tell(by_hand(4, Side.SELL, "10"))
+    assert one(m.FillBooked, out).purpose is Purpose.EXIT
+    assert desk.machine.holdings.of(SYMBOL).quantity == 0
+
+
+def test_a_hand_that_reduces_a_doubled_position_leaves_the_database_with_ours():
+    """The comparison made all of it ours; by the fills 20 of it are still another's."""
+    desk = protected()
+    desk.tell(by_hand(2, Side.BUY, "20"))
+    desk.tick(1)
+    orders = (STOP_ORDER, TARGET_ORDER)
+    desk.tell(a_snapshot(desk, positions=(a_venue_position("30"),), orders=orders), 0.1)
+    out = desk.tell(by_hand(3, Side.SELL, "20"))
+    assert one(m.FillBooked, out).purpose is None
+    assert desk.machine.holdings.of(SYMBOL).quantity == 10
+    assert dict(a_stored_book(desk.said).positions) == {SYMBOL: 10}
+
+
+def test_a_stop_that_closes_ours_and_what_a_hand_added_leaves_nothing():
+    desk = protected()
+    desk.tell(by_hand(2, Side.BUY, "4"))
+    desk.tell(an_order_event(STOP, Side.SELL, trade_id=3, fills="14"))
+    assert desk.machine.holdings.of(SYMBOL).quantity == 0
+    assert a_stored_book(desk.said).positions == ()
 
 
 def test_hedge_mode_refuses_the_entry_and_halts():

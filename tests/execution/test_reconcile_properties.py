@@ -13,8 +13,9 @@ from core import messages as m
 from core.execution import reconcile
 from core.execution.bracket import Phase
 from core.execution.client_id import is_ours
+from core.execution.holdings import booked_fill
 from core.messages import Purpose, Side
-from core.persistence.book import BookedFill, net_positions
+from core.persistence.book import NetPosition, net_positions
 from tests.builders import a_book, a_proposal
 from tests.execution.desk import (
     TAG,
@@ -175,8 +176,7 @@ class Reconciliation(RuleBasedStateMachine):
         self.venue = SilentVenue(self.desk)
         self.wishes = self.strangers = 0
         self.durable = 0  # so much of what was said is on disk for certain
-        self.lost: set[str] = set()  # symbols that were held when the book was lost
-        self.mixed: set[str] = set()  # symbols to which a hand added
+        self.lost: set[str] = set()  # symbols that somebody held when the book was lost
         self.astray: set[str] = set()  # own orders that no trade of ours knows
         self.entered: set[str] = set()  # symbols that an order of ours ever touched
         self._begin(a_book())
@@ -222,8 +222,6 @@ class Reconciliation(RuleBasedStateMachine):
     def is_traded_by_hand(self, symbol: str, signed: int) -> None:
         """A foreign position comes, or one of anybody's grows, shrinks, goes or turns."""
         self.strangers += 1
-        if self.venue.held(symbol) * signed > 0:
-            self.mixed.add(symbol)
         self.venue.trade(symbol, f"web_{self.strangers}", Decimal(signed))
 
     @rule(symbol=SYMBOLS)
@@ -288,7 +286,7 @@ class Reconciliation(RuleBasedStateMachine):
     def book_is_lost(self, days: int) -> None:
         """A successor starts on an empty database."""
         self.desk.said.clear()
-        self.lost.update(s for s in NAMES if self.venue.held(s))
+        self.lost.update(s for s, net in self._fills().items() if net.quantity or net.foreign)
         self.durable = 0
         self.desk.at_s += days * DAY_S
         self._begin(a_book())
@@ -320,19 +318,14 @@ class Reconciliation(RuleBasedStateMachine):
 
     def _certainly_ours(self) -> set[str]:
         """Return what our own trades opened, if the book is whole or a stop of ours proves it."""
-        net = net_positions(
-            BookedFill(
-                symbol=t.symbol,
-                trade_id=t.trade_id,
-                ours=is_ours(TAG, t.client_id),
-                side=t.side,
-                quantity=t.quantity,
-                price=t.price,
-            )
-            for t in self.venue.trades
+        opened = {s for s, own in self._fills().items() if own.quantity * self.venue.held(s) > 0}
+        return {s for s in opened if s not in self.lost or self.venue.guarded(s)}
+
+    def _fills(self) -> dict[str, NetPosition]:
+        """Return what is ours and what is others' by all that was ever traded."""
+        return net_positions(
+            booked_fill(t, ours=is_ours(TAG, t.client_id)) for t in self.venue.trades
         )
-        opened = {s for s, own in net.items() if own.quantity * self.venue.held(s) > 0}
-        return {s for s in opened - self.mixed if s not in self.lost or self.venue.guarded(s)}
 
     def _agree(self) -> None:
         """What is ours is held as the venue has it, with one stop; of the rest we have nothing."""
