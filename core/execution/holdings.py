@@ -1,5 +1,6 @@
 """What we hold by our own fills, each counted once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -16,8 +17,9 @@ TRADES_KNOWN = 500  # of a symbol, told at a start; half a page of the venue's
 class Holding:
     """Net position of one symbol: signed quantity and average entry price.
 
-    A comparison makes all that it finds ours; `beside` is what a hand has added since then, and
-    takes away again first.  `booked` is ours by the fills alone, as the database will read them.
+    A comparison says whose a position is, as a whole; `beside` is what others hold there by it and
+    by their fills since then, which they take away first.  `booked` is ours by the fills alone, as
+    the database will read them.
     """
 
     quantity: Decimal = ZERO
@@ -33,9 +35,8 @@ class Holding:
         before = self.quantity
         held = NetPosition(quantity=before, entry_price=self.entry_price, foreign=self.beside)
         after = held.after(fill)
-        adds = after.foreign * after.quantity > ZERO  # another's own position is none of ours
         self.quantity, self.entry_price = after.quantity, after.entry_price
-        self.beside = after.foreign if adds else ZERO
+        self.beside = after.foreign
         moved = abs(after.quantity - before)
         closes = moved == fill.quantity and self.booked.quantity * before > ZERO
         ours = fill.ours or (closes and fill.quantity <= abs(self.booked.quantity))
@@ -63,9 +64,10 @@ class Holdings:
     def begin(self, book: m.RecoveredBook) -> None:
         """Start from what the database holds."""
         held, prices = dict(book.positions), dict(book.entry_prices)
+        foreign = dict(book.foreign)
         newest, known = dict(book.last_trade_ids), dict(book.known_trades)
         journalled = {intent.symbol for intent, _ in book.intents}
-        for symbol in sorted({*newest, *held, *journalled}):
+        for symbol in sorted({*newest, *held, *foreign, *journalled}):
             self.restore(
                 symbol,
                 held.get(symbol, ZERO),
@@ -73,6 +75,7 @@ class Holdings:
                 newest.get(symbol, 0),
                 known.get(symbol, ()),
             )
+            self.by_symbol[symbol].beside = foreign.get(symbol, ZERO)
             if symbol in journalled and not self.fetched_up_to[symbol]:
                 # Its fill may not have been booked when we died, longer ago than the last day.
                 self.fetched_up_to[symbol] = _FROM_THE_FIRST
@@ -104,6 +107,11 @@ class Holdings:
     def forget(self, symbol: str) -> None:
         """Hold nothing of a symbol any more; its trades stay counted."""
         self.of(symbol).hold(ZERO, ZERO)
+
+    def note_foreign(self, compared: frozenset[str], foreign: Mapping[str, Decimal]) -> None:
+        """Learn what others hold of the symbols that were compared: nothing, unless it is named."""
+        for symbol in compared:
+            self.of(symbol).beside = foreign.get(symbol, ZERO)
 
     def note_fetched(self, symbol: str, trade_id: int) -> None:
         """Remember that the venue's list of trades was read up to this one."""

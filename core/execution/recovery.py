@@ -263,6 +263,8 @@ class Recovery:
             and s not in self._twice
         )
         found = reconcile.plan(snapshot, held, self._settings.tag, settled)
+        foreign = [a.position for a in found.actions if isinstance(a, reconcile.Foreign)]
+        self._holdings.note_foreign(settled, {p.symbol: p.quantity for p in foreign})
         self._foreign_orders = found.foreign_orders
         out += self._forget_foreign(found.actions, settled, now)
         for action in found.actions:
