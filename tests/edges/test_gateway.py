@@ -126,8 +126,13 @@ def test_an_entry_its_bracket_and_its_exit_in_answers_events_and_snapshots(desk)
     assert [f.found for f in snapshot.found] == [True, False]
 
     cancel = m.CancelAlgoOrder(client_id=stop.client_id, symbol="BTCUSDT")
-    assert isinstance(desk.ask(cancel), m.AlgoGone)
-    assert isinstance(desk.ask(cancel), m.AlgoGone)  # gone is gone
+    assert desk.ask(cancel).cancelled
+    assert not desk.ask(cancel).cancelled  # gone is gone, by whatever it was
+    ended = desk.ask(m.QueryOrder(client_id=stop.client_id, symbol="BTCUSDT"))
+    assert (ended.status, ended.venue_id, ended.executed) == ("CANCELED", stop_id, 0)
+    assert [seen.status for seen in ended.seen] == ["CANCELED"]
+    nobody = m.QueryOrder(client_id="afb-S-nobodynobodynobo-0", symbol="BTCUSDT")
+    assert not desk.ask(nobody).found
     leave = an_entry(
         "afb-X-bracketbracketb-0", purpose=Purpose.EXIT, side=Side.SELL, reduce_only=True
     )

@@ -1,0 +1,116 @@
+"""Orders that began or ended while nobody listened: their rows say what the venue says."""
+
+from decimal import Decimal
+
+import pytest
+
+from core import messages as m
+from core.execution.order_life import OrderState
+from core.messages import Failure, Purpose, Side
+from tests.builders import an_intent
+from tests.execution.desk import (
+    STOP,
+    SYMBOL,
+    TARGET,
+    Desk,
+    a_desk,
+    a_failure,
+    a_snapshot,
+    a_venue_order,
+    an_algo_event,
+    name_of,
+    protected,
+    some,
+)
+
+EXIT = name_of(Purpose.EXIT)
+SEEN = m.OrderSeen(
+    venue_id=f"{SYMBOL}:algo:9",
+    symbol=SYMBOL,
+    side=Side.SELL,
+    order_type="STOP_MARKET",
+    quantity=Decimal(0),
+    price=Decimal(98),
+    status="FINISHED",
+    at_ns=1,
+)
+
+
+def restarted(state: str, name: str = STOP, purpose: Purpose = Purpose.STOP) -> Desk:
+    """A process whose journal holds one order open, and whose account is empty."""
+    row = an_intent(client_id=name, purpose=purpose, side=Side.SELL)
+    return a_desk(intents=((row, state),))
+
+
+def asked(desk: Desk) -> list[str]:
+    """Compare with a flat venue a minute later; return the orders that are asked for."""
+    out = desk.tell(a_snapshot(desk), 60)
+    return [query.client_id for query in some(m.QueryOrder, out)]
+
+
+def answer(name: str, status: str = "", **more: object) -> m.OrderFound:
+    return m.OrderFound(client_id=name, symbol=SYMBOL, found=bool(status), status=status, **more)
+
+
+def states(desk: Desk, name: str) -> list[str]:
+    return [move.state for move in desk.heard(m.IntentMoved) if move.client_id == name]
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [("FINISHED", "FILLED"), ("EXPIRED", "EXPIRED"), ("CANCELED", "CANCELED")]
+)
+def test_a_stop_that_ended_while_the_process_was_dead_is_closed_as_the_venue_says(status, state):
+    desk = restarted("ACKED")
+    assert asked(desk) == [STOP]
+    out = desk.tell(answer(STOP, status, seen=(SEEN,)))
+    assert some(m.OrderSeen, out) == [SEEN]
+    assert states(desk, STOP) == [state]
+    assert asked(desk) == []
+
+
+@pytest.mark.parametrize(("before", "after"), [("SENDING", "ABSENT"), ("ACKED", "EXPIRED")])
+def test_what_the_venue_denies_three_times_never_was_or_is_forgotten(before, after):
+    desk = restarted(before, EXIT, Purpose.EXIT)
+    for _ in range(3):
+        assert states(desk, EXIT) == []
+        assert asked(desk) == [EXIT]
+        desk.tell(answer(EXIT))
+    assert states(desk, EXIT) == [after]
+    assert asked(desk) == []
+
+
+def test_what_the_venue_still_lists_is_open_and_not_asked_for():
+    desk = restarted("SENDING")
+    out = desk.tell(a_snapshot(desk, orders=(a_venue_order(Purpose.STOP, STOP),)), 0.1)
+    assert STOP not in [query.client_id for query in some(m.QueryOrder, out)]
+    assert states(desk, STOP)[0] == OrderState.ACKED
+    assert [seen.status for seen in some(m.OrderSeen, out)] == ["NEW"]
+
+
+def test_a_target_that_a_list_lacks_without_a_word_is_asked_for_and_one_that_was_told_is_not():
+    desk = protected()
+    desk.tell(an_algo_event(STOP, "NEW"))
+    desk.tell(an_algo_event(TARGET, "NEW"))
+    desk.tell(an_algo_event(STOP, "EXPIRED"))
+    assert asked(desk) == [TARGET]
+
+
+def test_a_question_that_failed_says_nothing_of_the_order():
+    desk = protected()
+    before = desk.machine.brackets[SYMBOL].legs[Purpose.STOP].state
+    failed = a_failure(STOP, Purpose.STOP, Failure.REFUSED, -1008)
+    assert desk.tell(m.OrderFailed(**{**_fields(failed), "of_query": True})) == ()
+    assert desk.machine.brackets[SYMBOL].legs[Purpose.STOP].state is before
+
+
+def test_the_refusal_of_a_repeat_does_not_speak_of_the_attempt_before_it():
+    desk = protected()
+    leg = desk.machine.brackets[SYMBOL].legs[Purpose.TARGET]
+    desk.tell(a_failure(TARGET, Purpose.TARGET, Failure.UNKNOWN))
+    assert leg.repeated
+    desk.tell(a_failure(TARGET, Purpose.TARGET, Failure.REFUSED, -4509))
+    assert OrderState.REJECTED not in states(desk, TARGET)
+
+
+def _fields(failure: m.OrderFailed) -> dict[str, object]:
+    return {name: getattr(failure, name) for name in failure.__dataclass_fields__}
