@@ -159,7 +159,12 @@ class MultiSymbolBot:
         )
         if self.config.VENUE == "live":
             await self._require_green()
-        await self._connect(assembly, clock, (*models.lines, *self._size_lines()))
+        try:
+            await self._connect(assembly, clock, (*models.lines, *self._size_lines()))
+        except UnavailableError:
+            if self._stopping.is_set():
+                return self._asked_to_stop()
+            raise
         self._start_tree(assembly, epoch)
         await self._until_up()
         if self._stopping.is_set():
@@ -200,7 +205,9 @@ class MultiSymbolBot:
         self._asked_to_stop()
 
     def stop(self) -> None:
-        """Ask `run` to return; safe from any thread."""
+        """Ask `run` to return; safe from any thread.  A start that waits for the venue gives up."""
+        if self._gateway is not None:
+            self._gateway.abandon_start()
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._stopping.set)
 
