@@ -7,6 +7,7 @@ up by `fromId` until one is not full.
 
 import asyncio
 from collections import OrderedDict
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +30,9 @@ _ONE_BY_ONE_MAX = 3  # from so many unknown orders on, one list of orders is che
 _NAMES_MAX = 20_000
 _ATTEMPTS = 5
 _LAG_NS = 60 * NS_PER_S  # wall: an order may be denied so long after its trade is shown
+
+
+_Fetched = m.VenueSnapshot | m.SnapshotFailed
 
 
 class OrderNames:
@@ -68,24 +72,49 @@ class Snapshots:
         self._requests = requests
         self._retrying = retrying
         self._names = names
+        self._joinable: dict[m.FetchSnapshot, asyncio.Future[_Fetched]] = {}
 
     async def fetch(self, wanted: m.FetchSnapshot) -> m.VenueSnapshot | m.SnapshotFailed:
-        """Return the snapshot, or why it could not be had after all retries."""
+        """Return the snapshot, or why it could not be had after all retries.
+
+        At a start execution asks twice for the same, within milliseconds.  As long as the first
+        snapshot has read positions only, all that it will say is read or confirmed after the second
+        question as well: it answers both, each by its own stamp.
+        """
+        question = replace(wanted, asked_wall_ns=0)
+        joined = self._joinable.get(question)
+        if joined is not None:
+            answer = await asyncio.shield(joined)
+            if isinstance(answer, m.VenueSnapshot):
+                answer = replace(answer, asked_wall_ns=wanted.asked_wall_ns)
+            return answer
+        others: asyncio.Future[_Fetched] = asyncio.get_running_loop().create_future()
+        self._joinable[question] = others
         try:
-            return await self._fetch(wanted)
+            answer = await self._answered(wanted, question)
+            others.set_result(answer)
+        finally:
+            self._joinable.pop(question, None)
+            others.cancel()  # changes nothing once it has a result
+        return answer
+
+    async def _answered(self, wanted: m.FetchSnapshot, question: m.FetchSnapshot) -> _Fetched:
+        try:
+            return await self._fetch(wanted, question)
         except* QuietError as errors:
             reason = str(errors.exceptions[0])
         except* Exception as errors:  # noqa: BLE001 - judged and answered
             reason = _first(errors)
         return m.SnapshotFailed(reason=reason)
 
-    async def _fetch(self, wanted: m.FetchSnapshot) -> m.VenueSnapshot | m.SnapshotFailed:
+    async def _fetch(self, wanted: m.FetchSnapshot, question: m.FetchSnapshot) -> _Fetched:
         """Fetch until positions and trades speak of the same moment.
 
         The venue answers one question at a time, and a fill may fall between two answers.  So the
         positions are asked for again after everything else: unchanged, they hold for all of it.
         """
         positions = await self._positions()
+        del self._joinable[question]
         for _ in range(_ATTEMPTS):
             snapshot = await self._fetch_rest(wanted, positions)
             later = await self._positions()

@@ -75,7 +75,7 @@ class StartPatience:
                     f"The venue is unavailable: {why}, for {wait_s:.0f} s more, and a start waits"
                     f" for {self._left_s:.0f} s at most. Fix: start it again after that."
                 )
-            self._say(f"the start waits {wait_s:.0f} s for {why}; nothing is sent until then")
+            self._say(f"the start waits {wait_s:.0f} s: {why}")
             self._left_s -= wait_s
             await self._pause(wait_s)
 

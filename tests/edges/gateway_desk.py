@@ -115,7 +115,7 @@ class Scripted(Served):
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.sockets: dict[str, list[web.WebSocketResponse]] = defaultdict(list)
         self.say("POST", "listenKey", {"listenKey": "key"})
-        self.say("GET", "positionSide/dual", {"dualSidePosition": False})
+        self.say("GET", "accountConfig", {"dualSidePosition": False})
 
     def say(self, method: str, name: str, *answers: Any) -> None:
         self.script[method, f"/fapi/v1/{name}"] = deque(answers)

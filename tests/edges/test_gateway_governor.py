@@ -280,6 +280,7 @@ def _hold(governor: Governor) -> Coroutine[Any, Any, None]:
         ("GET", "/fapi/v1/order", {"symbol": "BTCUSDT"}),
         ("GET", "/fapi/v1/income", {}),
         ("GET", "/fapi/v1/leverageBracket", {}),
+        ("GET", "/fapi/v1/accountConfig", {}),
         ("GET", "/fapi/v1/symbolConfig", {}),
         ("GET", "/fapi/v1/positionSide/dual", {}),
         ("GET", "/fapi/v1/exchangeInfo", {}),

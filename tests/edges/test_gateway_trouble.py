@@ -279,7 +279,7 @@ def test_margin_that_a_position_holds_is_fine_if_it_is_isolated(desk, venue):
     ("request_", "answer", "error", "words"),
     [
         ("GET exchangeInfo", a_listing("BREAK"), ConfigurationError, "BREAK"),
-        ("GET positionSide/dual", {"dualSidePosition": True}, SelfCheckError, "one-way"),
+        ("GET accountConfig", {"dualSidePosition": True}, SelfCheckError, "one-way"),
         (
             "POST marginType",
             (400, {"code": -4048, "msg": "x"}),
