@@ -28,10 +28,9 @@ run: install
 test: $(TEST_READY) $(COMPILED)
 	@exec $(PYTHON) -m pytest -n $(JOBS) --dist loadfile --benchmark-disable $(ARGS)
 
-# The bot on one thread under faults, a run a seed, then killed at every point; a failing run prints
-# the line that reruns it.  Then the real process: KILLS at each point, RANDOM at random times.
-# The bot on one thread under faults, a run a seed, a process a core; a failing one prints the line
-# that reruns it.
+# The bot on one thread under faults, a run a seed, a process a core, then killed at every point; a
+# failing run prints the line that reruns it.  Then the real process: KILLS at each point, RANDOM at
+# random times.
 chaos: $(TEST_READY) $(COMPILED)
 	@$(PYTHON) -m tests.simulation.chaos --seeds $(SEEDS) $(ARGS)
 	@$(PYTHON) -m tests.simulation.chaos --kill-points --seeds $(SEEDS) $(ARGS)

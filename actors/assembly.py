@@ -1,17 +1,20 @@
 """Builds the rooms from the settings: which machine each actor gets, and the tree they stand in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from actors.edges.database import DatabaseManager
+from actors.edges.local_check import presumed_balance
 from actors.edges.retention import Retention
 from actors.edges.state_directory import StateDirectory
 from actors.edges.strategy_loader import refuse_look_ahead
 from actors.execution import ExecutionActor
 from actors.feed import FeedActor
-from actors.narration import Line
+from actors.model_shelf import ModelShelf
+from actors.narration import Line, narrate_sizes
 from actors.persistence import PersistenceActor
 from actors.risk import RiskActor
 from actors.supervisor import Budget, ChildSpec
@@ -25,12 +28,13 @@ from core.execution.settings import ExecutionSettings
 from core.persistence.machine import PersistenceMachine
 from core.risk.machine import RiskMachine
 from core.risk.risk_manager import RiskManager
+from core.risk.worst_case import size_lines, worst_case
 from core.routes import Room
 from core.symbol.machine import SymbolMachine
+from core.symbol.model_watch import ModelWatch
 from core.symbol.strategy import Strategy
 from core.venue.instrument import Instrument
 from models.model_files import model_path
-from models.price_predictor import PricePredictor
 
 # recvWindow of entries: none can start to exist later than this after it was sent.
 ENTRY_WINDOW_NS = 3 * NS_PER_S
@@ -73,18 +77,21 @@ def budget_of(config: Config) -> Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
-    """The usable models by symbol, and what is to be said of all of them."""
+    """The usable models, and what is to be said of all of them."""
 
-    predictors: dict[str, PricePredictor]
+    shelf: ModelShelf
     lines: tuple[Line, ...]
 
 
-def load_predictors(config: Config, state: StateDirectory) -> Models:
+def load_predictors(
+    config: Config, state: StateDirectory, recorded: Mapping[str, str] | None = None
+) -> Models:
     """Load the model of every symbol that has one; tell of the others what happens without.
 
-    A file that fails verification is refused before anything in it is unpickled.
+    A file that fails verification is refused before anything in it is unpickled.  `recorded` are
+    the hashes of the models to load instead, for a replay; a symbol that is not named had none.
     """
-    found: dict[str, PricePredictor] = {}
+    shelf = ModelShelf(state.models, replaying=recorded is not None)
     lines: list[Line] = []
     without = (
         "trading on technical signals only (ALLOW_TECHNICAL_ONLY)"
@@ -92,19 +99,22 @@ def load_predictors(config: Config, state: StateDirectory) -> Models:
         else "not trading this symbol (ALLOW_TECHNICAL_ONLY is off)"
     )
     for symbol in config.SYMBOLS:
-        path = model_path(state.models, symbol)
-        predictor = PricePredictor()
+        if recorded is not None and symbol not in recorded:
+            continue
         try:
-            predictor.load_model(str(path))
+            if recorded is None:
+                predictor = shelf.load(symbol)
+            else:
+                predictor = shelf.load_version(symbol, recorded[symbol])
         except ModelRefusedError as error:
             lines.append(("WARNING", _MODELS, f"[{symbol}] {error}; {without}"))
             continue
+        path = model_path(state.models, symbol)
         lines.append(("INFO", _MODELS, f"Model loaded from {path}"))
         if not predictor.skilled:
             unproved = "the model has not proved skill out of sample"
             lines.append(("WARNING", _MODELS, f"[{symbol}] {unproved}; {without}"))
-        found[symbol] = predictor
-    return Models(predictors=found, lines=tuple(lines))
+    return Models(shelf=shelf, lines=tuple(lines))
 
 
 class Assembly:
@@ -117,12 +127,12 @@ class Assembly:
         self,
         config: Config,
         strategy_class: type[Strategy],
-        predictors: dict[str, PricePredictor],
+        shelf: ModelShelf,
         machines: Machines,
     ) -> None:
         self._config = config
         self._strategy_class = strategy_class
-        self._predictors = predictors
+        self.shelf = shelf
         self._machines = machines
         self.instruments: dict[str, Instrument] = {}
 
@@ -172,6 +182,12 @@ class Assembly:
         )
         return (*row, *children)
 
+    def size_lines(self) -> Iterator[Line]:
+        """Yield the effective sizes where the formula asks for far more."""
+        config = self._config
+        worst = worst_case(config, config.SYMBOLS, presumed_balance(config))
+        return narrate_sizes(size_lines(worst))
+
     def check_strategy(self) -> None:
         """Raise in one line if the strategy cannot be built, cannot decide or looks ahead."""
         name = self._config.STRATEGY
@@ -193,7 +209,7 @@ class Assembly:
         """Build a symbol's strategy from its effective settings and its model."""
         effective = self._config.for_symbol(symbol)
         given: dict[str, Any] = effective.model_dump(exclude=set(secret_names()))
-        given["predictor"] = self._predictors.get(symbol)
+        given["predictor"] = self.shelf.current(symbol)
         return self._strategy_class(given)
 
     def symbol_builder(self, symbol: str) -> Callable[[int], SymbolMachine]:
@@ -202,6 +218,11 @@ class Assembly:
         def build(generation: int) -> SymbolMachine:
             strategy = self.strategy(symbol)
             history = self._config.KLINE_HISTORY
+            watch = ModelWatch(
+                self.shelf.current(symbol),
+                psi_max=self._config.DRIFT_PSI_MAX,
+                blocks=self._config.DRIFT_BLOCKS,
+            )
             return SymbolMachine(
                 symbol=symbol,
                 strategy=strategy,
@@ -211,6 +232,8 @@ class Assembly:
                 bars=max(strategy.warmup, history),
                 bars_min=min(history, max(strategy.warmup, 1)),
                 generation=generation,
+                watch=watch,
+                model_of=partial(self.shelf.of_hash, symbol),
             )
 
         return build

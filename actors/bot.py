@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from loguru import logger
@@ -13,7 +14,6 @@ from actors.directory import Directory
 from actors.edges.database import DatabaseManager
 from actors.edges.gateway import Gateway
 from actors.edges.lease import RENEW_S, Holder, Lease
-from actors.edges.local_check import presumed_balance
 from actors.edges.provenance import provenance
 from actors.edges.service_notify import ServiceNotify
 from actors.edges.start_check import require_green_start
@@ -23,7 +23,7 @@ from actors.edges.system_clock import SystemClock
 from actors.edges.venue_choice import ChosenVenue, reach, release
 from actors.kill_switch import KillSwitch
 from actors.mailbox import Mailbox
-from actors.narration import Line, narrate_prepared, narrate_sizes
+from actors.narration import Line, narrate_prepared
 from actors.runtime import Threads
 from actors.shutdown import LastResort, settle, stop_in_order, within
 from actors.status import RejectedFrames, headline, snapshot
@@ -31,6 +31,7 @@ from actors.steering import Steering
 from actors.supervisor import SupervisorActor
 from actors.tracing import Tracer
 from actors.trading_actor import ActorContext
+from actors.training import Training
 from actors.watchdog import Watchdog, Watched
 from config import Config
 from config.settings import secret_names
@@ -38,9 +39,7 @@ from core import messages as m
 from core.errors import SupervisorGaveUpError, UnavailableError
 from core.execution.bracket import ZERO
 from core.risk.machine import RiskMachine
-from core.risk.worst_case import size_lines, worst_case
 from core.routes import Room
-from models.model_files import model_path
 
 _TICK_S = 0.25
 _STATUS_EVERY_S = 10.0
@@ -84,6 +83,7 @@ class MultiSymbolBot:
         self._lease: Lease | None = None
         self._notify: ServiceNotify | None = None
         self._watchdog: Watchdog | None = None
+        self._training: Training | None = None
         self._last_resort: LastResort | None = None
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -131,7 +131,7 @@ class MultiSymbolBot:
         await self._control.listen()  # an occupied port must not be found once orders are out
         strategy_class = load_strategy_class(self.config.STRATEGY)
         models = load_predictors(self.config, self.state)
-        assembly = Assembly(self.config, strategy_class, models.predictors, self.machines)
+        assembly = Assembly(self.config, strategy_class, models.shelf, self.machines)
         await asyncio.to_thread(assembly.check_strategy)
         self.address = await asyncio.to_thread(reach, self.config, self.state)
         clock = SystemClock()
@@ -143,12 +143,11 @@ class MultiSymbolBot:
         await asyncio.to_thread(self._database.rehearse)
         self._lease = Lease(Holder.here(self.state.lock_file))
         settings = self.config.model_dump(mode="json", exclude=_NOT_DESCRIBED)
-        used = [model_path(self.state.models, symbol) for symbol in sorted(models.predictors)]
         epoch = await asyncio.to_thread(
             self._database.begin_epoch,
             self.address.venue_id,
             self._lease,
-            provenance(settings, used),
+            provenance(settings, models.shelf.files()),
         )
         links, head = await asyncio.to_thread(self._database.audit_head)
         log.info(f"audit chain: {links} links, newest {head}")
@@ -160,7 +159,7 @@ class MultiSymbolBot:
         if self.config.VENUE == "live":
             await self._require_green()
         try:
-            await self._connect(assembly, clock, (*models.lines, *self._size_lines()))
+            await self._connect(assembly, clock, (*models.lines, *assembly.size_lines()))
         except UnavailableError:
             if self._stopping.is_set():
                 return self._asked_to_stop()
@@ -170,6 +169,15 @@ class MultiSymbolBot:
         if self._stopping.is_set():
             return self._asked_to_stop()
         self._control.publish()
+        self._training = Training(
+            config=self.config,
+            shelf=models.shelf,
+            clock=clock,
+            fetch=self._gateway.klines,
+            post=partial(self._directory.post, sender="training", cause=None),
+            traded=lambda: any(self.symbol_positions.values()),
+        )
+        self._training.start()
         self._notify.ready(f"trading {len(self.symbols)} symbols on {self.config.VENUE}")
         log.info(f"control API on {self._control.url}, state in {self.state.root}")
         return True
@@ -180,11 +188,6 @@ class MultiSymbolBot:
         for finding in await require_green_start(self.config, self.state, self.address):
             if finding.fix:
                 log.warning(f"check: {finding.name}: {finding.detail}. Fix: {finding.fix}.")
-
-    def _size_lines(self) -> Iterator[Line]:
-        """Yield the effective sizes where the formula asks for far more."""
-        worst = worst_case(self.config, self.config.SYMBOLS, presumed_balance(self.config))
-        return narrate_sizes(size_lines(worst))
 
     def _asked_to_stop(self) -> bool:
         """Return False for a stop that a person asked for; raise what the supervisor gave up on."""
@@ -223,6 +226,8 @@ class MultiSymbolBot:
             self._notify.stopping()
         if self._watchdog is not None:
             self._watchdog.stop()
+        if self._training is not None:
+            await self._training.stop()
         if self._control is not None:
             await self._control.stop()
         await asyncio.to_thread(self._stop_tree)
@@ -291,6 +296,7 @@ class MultiSymbolBot:
         self._tracer.describe(
             settings=self.config.model_dump(mode="json", exclude=_NOT_DESCRIBED),
             instruments=prepared.instruments,
+            models=assembly.shelf.hashes(),
         )
         told = (
             line

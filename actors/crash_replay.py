@@ -55,7 +55,7 @@ def fresh_machine(crash: CrashFile) -> Any:
     machines = Machines()
     models = load_predictors(config, StateDirectory.of(config))
     strategy_class = load_strategy_class(config.STRATEGY)
-    assembly = Assembly(config, strategy_class, models.predictors, machines)
+    assembly = Assembly(config, strategy_class, models.shelf, machines)
     assembly.instruments.update(crash.instruments)
     room, _, symbol = crash.name.partition("/")
     match room:

@@ -79,6 +79,10 @@ def narrate(message: Any) -> Iterator[Line]:
             yield "ERROR", message.source, f"halt asked for: {message.reason}"
         case m.Pause():
             yield "ERROR", message.source, f"[{message.symbol}] paused: {message.reason}"
+        case m.ActorEvent(event="model" | "drift" as event):
+            level = "INFO" if event == "model" else "WARNING"
+            symbol = message.name.removeprefix("symbol/")
+            yield level, "prediction_models", f"[{symbol}] {message.detail}"
         case m.ActorEvent(event="started", generation=1):
             yield "DEBUG", "supervisor", f"{message.name} started"
         case m.ActorEvent(event="started"):

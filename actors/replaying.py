@@ -45,7 +45,8 @@ class Builders:
     symbol: Callable[[str, int], Machine | None]  # name, generation
 
 
-Assemble = Callable[[dict[str, Any], dict[str, Instrument]], Builders]
+# Settings, instruments, and the hashes of models by symbol (None: an older trace has none).
+Assemble = Callable[[dict[str, Any], dict[str, Instrument], dict[str, str] | None], Builders]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +125,7 @@ class Replay:
             return
         self._epoch = record["epoch"]
         instruments = {name: instrument_of(b) for name, b in record["instruments"].items()}
-        self._builders = self._assemble(record["settings"], instruments)
+        self._builders = self._assemble(record["settings"], instruments, record.get("models"))
         self._machines.clear()
 
     def _started(self, record: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from loguru import logger
 from actors.children import describe
 from actors.directory import Directory
 from actors.latches import latches
+from actors.model_shelf import describe_model
 from actors.supervisor import SupervisorActor
 from core.clock import NS_PER_DAY, NS_PER_MS, NS_PER_S
 from core.messages import FrameRejected, PositionChanged
@@ -84,6 +85,7 @@ def snapshot(
             "mailbox": row.get("mailbox", 0),
             "last_kline_close": machine.last_close_ms,
             "last_signal": machine.last_reason,
+            "model": describe_model(machine),
         }
     if risk is not None:
         _add_risk(answer, risk, directory)

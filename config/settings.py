@@ -128,7 +128,6 @@ class Config(BaseSettings):
     FUNDING: Literal["data", "zero"] = setting(
         "data",
         "Funding rates of a backtest: from data (missing is an error) or zero.",
-        pending=True,
     )
 
     # --- learning ----------------------------------------------------------------------------
@@ -141,6 +140,20 @@ class Config(BaseSettings):
     )
     ALLOW_TECHNICAL_ONLY: Truth = switch(
         "Trade a symbol that has no usable model on technical signals alone.", on=False
+    )
+    RETRAIN_HOURS: Real = setting(
+        0.0,
+        "Train beside trading what has no model, or one this many venue hours old; 0 never does.",
+        ge=0,
+    )
+    TRAIN_BARS: Whole = setting(
+        20_000, "Klines fetched from the venue for that, bars.", ge=1_000, le=600_000
+    )
+    DRIFT_PSI_MAX: Real = setting(
+        0.25, "Stability index of a feature above which drift is warned of.", gt=0
+    )
+    DRIFT_BLOCKS: Truth = switch(
+        "Open nothing on a symbol while its model drifts; else drift is only told.", on=False
     )
 
     # --- money limits ------------------------------------------------------------------------
@@ -196,6 +209,13 @@ class Config(BaseSettings):
     )
     TAKER_FEE: Real = setting(
         0.0005, "Fee reckoned with per fill, of notional.", ge=0, lt=0.1, per_symbol=True
+    )
+    SLIPPAGE_BPS: Real = setting(
+        1.0,
+        "What a backtest's fills are worse than the price, in ten-thousandths of it.",
+        ge=0,
+        le=1_000,
+        per_symbol=True,
     )
     LIQ_DISTANCE_MIN: Real = setting(
         2.0,
@@ -430,12 +450,18 @@ class Config(BaseSettings):
             raise refusal(
                 f"{here}, but {name.upper()} applies to all symbols alike", "set it outside"
             )
-        kind = TypeAdapter[Any](_annotated(field.annotation, tuple(field.metadata)))
         try:
-            return kind.validate_python(value)
+            return cls.checked(name.upper(), value)
         except ValidationError as error:
             phrase, fix = sentence(error.errors()[0])
             raise refusal(f"{here}, which {phrase}", fix) from None
+
+    @classmethod
+    def checked(cls, name: str, value: Any) -> Any:
+        """Return a value as its setting reads it; raises pydantic's ValidationError, KeyError."""
+        field = cls.model_fields[name]
+        kind = TypeAdapter[Any](_annotated(field.annotation, tuple(field.metadata)))
+        return kind.validate_python(value)
 
     def for_symbol(self, symbol: str) -> Self:
         """Return the settings as they hold for one symbol: SYMBOL_CONFIGS over the rest."""

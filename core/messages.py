@@ -175,6 +175,14 @@ class KlineHistory:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelReady:
+    """A newer model of a symbol is verified and on the shelf.  Training -> SymbolActor."""
+
+    symbol: str
+    sha256: str  # of the model's file, hex
+
+
 # ---------------------------------------- symbol -> risk
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalComputed:

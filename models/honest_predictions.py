@@ -35,7 +35,9 @@ class HonestPredictions:
     last_returns: FloatArray
     source: NDArray[np.str_]  # out_of_fold, saved_model or "" per row
 
-    def evaluate(self, horizon: int, source: str | None = None) -> Evaluation:
+    def evaluate(
+        self, horizon: int, source: str | None = None, *, tested_together: int = 1
+    ) -> Evaluation:
         """Score all rows, or those of one source; DataError if there are none."""
         chosen = (self.source != "") if source is None else (self.source == source)
         chosen &= np.isfinite(self.labels)
@@ -48,6 +50,7 @@ class HonestPredictions:
             self.labels[chosen],
             self.last_returns[chosen],
             horizon=horizon,
+            tested_together=tested_together,
             scored_by={str(kind): int(count) for kind, count in zip(kinds, counts, strict=True)},
         )
 

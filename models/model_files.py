@@ -16,6 +16,7 @@ import io
 import json
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ import sklearn
 from core.errors import ModelRefusedError
 
 FILE_SUFFIX = "_gradient_boosting.joblib"
+VERSIONS_MAX = 5
 _KEY_BYTES = 32
 _RETRAIN = "Fix: run `run.py train` again"
 
@@ -45,11 +47,35 @@ def default_key_file(path: Path) -> Path:
     return folder.with_name(f"{folder.name}.key")
 
 
-def write_model(path: Path, model: Any, manifest: dict[str, Any], key_file: Path) -> None:
+def version_path(path: Path, sha256: str) -> Path:
+    """Return where a copy of this very version of a model file is kept."""
+    return path.parent / "versions" / sha256[:16] / path.name
+
+
+def keep_version(path: Path, sha256: str) -> None:
+    """Copy a model file and its manifest aside, so that a replay finds what was in use then.
+
+    The newest `VERSIONS_MAX` of a symbol are kept.  Raises OSError.
+    """
+    kept = version_path(path, sha256)
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(manifest_path(kept), manifest_path(path).read_bytes())
+        replace_file(kept, path.read_bytes())
+    versions = path.parent / "versions"
+    newest_first = sorted(versions.glob(f"*/{path.name}"), key=lambda old: -old.stat().st_mtime_ns)
+    for old in newest_first[VERSIONS_MAX:]:
+        manifest_path(old).unlink(missing_ok=True)
+        old.unlink()
+        with suppress(OSError):  # another symbol's version of the same hash lies there
+            old.parent.rmdir()
+
+
+def write_model(path: Path, model: Any, manifest: dict[str, Any], key_file: Path) -> dict[str, Any]:
     """Write a model and its signed manifest, each in one step; makes the folder and the key.
 
-    `file`, `sha256` and `versions` are added to the manifest.  A reader that meets only one of the
-    two new files refuses the pair.  Raises OSError if the folder cannot be written.
+    Returns the manifest as signed: `file`, `sha256` and `versions` are added.  A reader that meets
+    only one of the two new files refuses the pair.  Raises OSError if the folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     key = _key(key_file)
@@ -62,8 +88,9 @@ def write_model(path: Path, model: Any, manifest: dict[str, Any], key_file: Path
         "versions": versions(),
     }
     document = {"manifest": signed, "hmac": _signature(signed, key)}
-    _replace(path, content)
-    _replace(manifest_path(path), json.dumps(document, indent=1, sort_keys=True).encode())
+    replace_file(path, content)
+    replace_file(manifest_path(path), json.dumps(document, indent=1, sort_keys=True).encode())
+    return signed
 
 
 def read_model(path: Path, key_file: Path) -> tuple[Any, dict[str, Any]]:
@@ -149,7 +176,8 @@ def _key(key_file: Path) -> bytes:
     return key_file.read_bytes()
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file in one step: a reader sees the old one or the new one, whole."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with draft.open("wb") as file:
         file.write(content)

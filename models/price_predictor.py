@@ -2,11 +2,11 @@
 
 Training runs walk-forward first.  The out-of-fold predictions of that run give the scores and the
 calibration of the confidence; the model that is kept is then fitted on all rows.  Nothing is ever
-scored on rows it was fitted on.
+scored on rows it was fitted on, and the leak tests (`models.leak_tests`) see to it each time.
 """
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from sklearn.ensemble import GradientBoostingRegressor, HistGradientBoostingRegr
 from threadpoolctl import threadpool_limits
 
 from core.errors import ConfigurationError, DataError, ModelRefusedError
+from core.symbol.drift import DriftReference, reference_of
 from core.symbol.features import (
     FEATURE_NAMES,
     RollingFeatures,
@@ -27,7 +28,9 @@ from core.symbol.indicators import FloatArray
 from core.symbol.trees import TreeEnsemble
 from models.calibration import CONFIDENCE_MIN, FLAT, Calibration, fit_calibration
 from models.evaluation import Evaluation, evaluate_predictions
+from models.importances import permutation_importances
 from models.labels import future_returns, interval_ms
+from models.leak_tests import as_rows, leaks_found, run_leak_tests
 from models.model_files import default_key_file, read_model, write_model
 from models.tree_arrays import tree_ensemble
 from models.walk_forward import Fold, walk_forward
@@ -51,6 +54,8 @@ class OutOfFold:
     predictions: FloatArray  # (rows,)
     confidences: FloatArray  # (rows,): calibrated on earlier folds alone, NaN in the first
     calibration: Calibration  # fitted on all of them, for rows after these
+    last_model: Any  # the last fold's
+    last_judged: slice  # the rows that it judged, and had not seen
 
 
 class PricePredictor:
@@ -106,8 +111,17 @@ class PricePredictor:
         known = np.isfinite(labels) & np.isfinite(features.to_numpy()).all(axis=1)
         return features[known], pd.Series(labels[known], index=df.index[known], name="return")
 
-    def train(self, df: pd.DataFrame) -> dict[str, float]:
+    @property
+    def drift_reference(self) -> DriftReference | None:
+        """How its training data looked, for `core.symbol.drift`; None if it was not written."""
+        found = self.manifest.get("drift_reference")
+        return None if found is None else DriftReference.from_dict(found)
+
+    def train(self, df: pd.DataFrame, *, tested_together: int = 1) -> dict[str, float]:
         """Fit on a candle frame; return the out-of-fold scores.
+
+        `tested_together` counts the symbols trained at once: of many, one passes by luck, so skill
+        is asked for accordingly.  A model that fails a leak test is never skilled.
 
         Keys: direction_accuracy, ci_low, ci_high, rmse, brier, coverage (share of bars with a
         confidence above 0.5), accuracy_at_confidence (NaN if there are none) and its bounds,
@@ -125,8 +139,18 @@ class PricePredictor:
             y[scored],
             x[scored, FEATURE_NAMES.index("price_change")],
             horizon=self.horizon,
+            tested_together=tested_together,
             scored_by={"out_of_fold": int(scored.sum())},
         )
+        leaks = run_leak_tests(self, df)
+        if leaks_found(leaks):
+            verdict = f"a leak is suspected ({leaks_found(leaks)}), so it is not used"
+            evaluation = replace(evaluation, skilled=False, meets_targets=False, verdict=verdict)
+        judged = out_of_fold.last_judged
+        with threadpool_limits(limits=1):
+            importances = permutation_importances(
+                out_of_fold.last_model.predict, x[judged], y[judged], FEATURE_NAMES, seed=self.seed
+            )
         self._adopt(model, out_of_fold.calibration)
         self.evaluation = evaluation
         bars = bars_of(df)
@@ -142,6 +166,9 @@ class PricePredictor:
             "calibration": asdict(out_of_fold.calibration),
             "skilled": evaluation.skilled,
             "scores": evaluation.as_dict(),
+            "leak_tests": as_rows(leaks),
+            "importances": [importance.as_dict() for importance in importances],
+            "drift_reference": reference_of(x, FEATURE_NAMES, evaluation.brier).as_dict(),
         }
         return _metrics(evaluation)
 
@@ -177,7 +204,7 @@ class PricePredictor:
         self._fitted()
         path = Path(filepath)
         key = default_key_file(path) if key_file is None else Path(key_file)
-        write_model(path, self._model, self.manifest, key)
+        self.manifest = write_model(path, self._model, self.manifest, key)
 
     def load_model(self, filepath: str, *, key_file: str | Path | None = None) -> None:
         """Verify and load a saved model; nothing changes unless all of it is sound.
@@ -201,7 +228,8 @@ class PricePredictor:
         """Run walk-forward over rows in time order and predict each block from its past alone."""
         predictions = np.full(len(y), np.nan)
         confidences = np.full(len(y), np.nan)
-        for fold in self._folds(len(y)):
+        model, judged = None, slice(0, 0)
+        for fold in self.folds(len(y)):
             judged = slice(fold.test_start, fold.test_end)
             model = self._fit(x[: fold.train_end], y[: fold.train_end])
             predictions[judged] = _predict(model, x[judged])
@@ -214,9 +242,15 @@ class PricePredictor:
             predictions=predictions,
             confidences=confidences,
             calibration=fit_calibration(predictions, y),
+            last_model=model,
+            last_judged=judged,
         )
 
-    def _folds(self, rows: int) -> list[Fold]:
+    def folds(self, rows: int) -> list[Fold]:
+        """Return the walk-forward splits over `rows` rows: as many as there is data for.
+
+        Raises DataError if there are too few for two.
+        """
         for folds in range(FOLDS_MAX, FOLDS_MIN - 1, -1):
             try:
                 return walk_forward(

@@ -14,7 +14,6 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from actors.commands.fetching import add_fetching_commands
 from actors.commands.options import AsJson, ConfigFile, SymbolName, names, settings_of
 from actors.commands.research import add_research_commands
 from actors.commands.safety import add_safety_commands
@@ -238,7 +237,6 @@ def replay_crash(
 
 
 add_research_commands(app)
-add_fetching_commands(app)
 add_safety_commands(app)
 
 

@@ -80,6 +80,7 @@ def _sections(snapshot: Mapping[str, Any]) -> tuple[tuple[Row, Sequence[Row]], .
         _latches(snapshot),
         _positions(snapshot),
         _symbols(snapshot),
+        _models(snapshot),
         _refusals(snapshot),
     )
 
@@ -126,6 +127,30 @@ def _symbols(snapshot: Mapping[str, Any]) -> tuple[Row, Sequence[Row]]:
         for name, symbol in snapshot.get("symbols", {}).items()
     ]
     return titles, rows
+
+
+def _models(snapshot: Mapping[str, Any]) -> tuple[Row, Sequence[Row]]:
+    titles = ("model", "sha256", "trained_to", "verdict", "drift")
+    rows = [
+        (
+            name,
+            model["sha256"][:8],
+            _moment(model["trained_to_ms"]),
+            model["verdict"],
+            _drift(model["drift"]),
+        )
+        for name, symbol in snapshot.get("symbols", {}).items()
+        if (model := symbol.get("model"))
+    ]
+    return titles, rows
+
+
+def _drift(drift: Mapping[str, Any] | None) -> str:
+    if drift is None:
+        return "not watched"
+    if not drift["psi"]:
+        return drift["in_words"] or f"{drift['rows']} bars seen, too few"
+    return drift["in_words"] or "none"
 
 
 def _cell(value: Any) -> str:

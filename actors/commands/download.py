@@ -64,16 +64,6 @@ class DownloadOptions:
             )
 
 
-def day(text: str, option: str) -> date:
-    """Return a UTC day given as `YYYY-MM-DD`.  Raises UsageError."""
-    try:
-        return date.fromisoformat(text.strip())
-    except ValueError:
-        raise UsageError(
-            f"{option} must be a day such as 2025-05-01, was {text!r:.40}. Fix: write one."
-        ) from None
-
-
 def download(options: DownloadOptions, *, as_json: bool = False) -> int:
     """Fetch, say what is not there, and return the exit code: 1 if a wanted file is unusable.
 

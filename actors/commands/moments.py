@@ -1,6 +1,6 @@
 """Venue times on the command line: read from what a person types, written for reading."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from core.errors import UsageError
 
@@ -35,3 +35,18 @@ def shown(ns: int, decimals: int = 3) -> str:
     """
     text = (_EPOCH + timedelta(microseconds=ns // 1_000)).strftime("%Y-%m-%d %H:%M:%S.%f")
     return text[: -6 + decimals] if decimals else text[:-7]
+
+
+def day(text: str, option: str) -> date:
+    """Return a UTC day given as `YYYY-MM-DD`.  Raises UsageError."""
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError:
+        raise UsageError(
+            f"{option} must be a day such as 2025-05-01, was {text!r:.40}. Fix: write one."
+        ) from None
+
+
+def midnight(text: str, option: str) -> datetime:
+    """Return 00:00 UTC of a day on the command line; raises UsageError."""
+    return datetime.combine(day(text, option), time(), UTC)

@@ -33,8 +33,13 @@ class _Rooms:
         self._other = other
         self.changed: dict[str, tuple[Any, Any]] = {}  # setting -> recorded, used
 
-    def assemble(self, settings: dict[str, Any], instruments: dict[str, Instrument]) -> Builders:
-        """Return the builders for a process that ran with these settings and instruments."""
+    def assemble(
+        self,
+        settings: dict[str, Any],
+        instruments: dict[str, Instrument],
+        models: dict[str, str] | None,
+    ) -> Builders:
+        """Return the builders for a process that ran with these settings, instruments, models."""
         known = {name: value for name, value in settings.items() if name in Config.model_fields}
         config = self._other or Config(_env_file=None, _environ={}, **known)
         used = config.model_dump(mode="json")
@@ -43,9 +48,9 @@ class _Rooms:
             for name, value in known.items()
             if used[name] != value and not name.startswith(_NOT_DECIDING)
         }
-        predictors = load_predictors(config, self._state).predictors
+        shelf = load_predictors(config, self._state, models).shelf
         strategy_class = load_strategy_class(config.STRATEGY)
-        assembly = Assembly(config, strategy_class, predictors, Machines())
+        assembly = Assembly(config, strategy_class, shelf, Machines())
         assembly.instruments.update(instruments)
 
         def symbol(name: str, generation: int) -> Machine | None:

@@ -1,8 +1,8 @@
-"""The words that learn from history and judge by it; what each does is in a file of its own."""
+"""The words that fetch history, learn from it and judge by it; each does its work elsewhere."""
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,7 +23,49 @@ if TYPE_CHECKING:
 
 def add_research_commands(app: typer.Typer) -> None:
     """Add them to the command line."""
+    _add_download(app)
+    _add_learning(app)
+    _add_backtest(app)
 
+
+def _add_download(app: typer.Typer) -> None:
+    @app.command(
+        epilog="Example: python run.py download --symbols BTCUSDT,ETHUSDT --from 2025-01-01"
+        " --to 2025-07-01 --out candles"
+    )
+    def download(
+        *,
+        symbols: Annotated[str, typer.Option(metavar="A,B", help="Symbols, separated by commas.")],
+        since: Annotated[str, typer.Option("--from", metavar="D", help="First day, UTC.")],
+        until: Annotated[str, typer.Option("--to", metavar="D", help="Day after the last, UTC.")],
+        out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the files.")],
+        base: Annotated[
+            str | None, typer.Option(metavar="URL", help="Archive. [https://data.binance.vision]")
+        ] = None,
+        interval: Annotated[str, typer.Option(metavar="I", help="Kline interval.")] = "1m",
+        config: ConfigFile = None,
+        as_json: AsJson = False,
+    ) -> int:
+        """Fetch klines and funding from the public archive; checksums verified, resumable."""
+        settings = settings_of(config)
+        from actors.commands.download import BASE, DownloadOptions
+        from actors.commands.download import download as fetch
+        from actors.commands.moments import day
+
+        options = DownloadOptions(
+            symbols=tuple(dict.fromkeys(names(symbols))),
+            first=day(since, "--from"),
+            until=day(until, "--to"),
+            out=out,
+            base=BASE if base is None else base,
+            interval=interval,
+            retries=settings.MAX_RETRIES,
+            retry_delay_s=settings.RETRY_DELAY,
+        )
+        return fetch(options, as_json=as_json)
+
+
+def _add_learning(app: typer.Typer) -> None:
     @app.command(epilog="Example: python run.py train --data candles --symbols BTCUSDT,ETHUSDT")
     def train(
         *,
@@ -57,6 +99,38 @@ def add_research_commands(app: typer.Typer) -> None:
 
         options = _learning_options(config, data, symbols, jobs, backend)
         return show_scores(run_evaluate(options), as_json=as_json)
+
+
+def _add_backtest(app: typer.Typer) -> None:
+    @app.command(
+        epilog="Example: python run.py backtest --data candles --from 2025-05-10 --to 2025-06-20"
+    )
+    def backtest(
+        *,
+        data: DataDir,
+        funding: Annotated[
+            Path | None, typer.Option(metavar="DIR", help="Funding rates. [those in --data]")
+        ] = None,
+        config: ConfigFile = None,
+        since: Annotated[
+            str | None, typer.Option("--from", metavar="D", help="First day, UTC. [all]")
+        ] = None,
+        until: Annotated[
+            str | None, typer.Option("--to", metavar="D", help="Day after the last, UTC.")
+        ] = None,
+        as_json: AsJson = False,
+    ) -> int:
+        """Trade recorded history with the bot's own strategy, risk and limits."""
+        from actors.commands.backtest import BacktestOptions, run
+        from actors.commands.moments import midnight
+
+        options = BacktestOptions(
+            data=data,
+            funding=funding,
+            since=None if since is None else midnight(since, "--from"),
+            until=None if until is None else midnight(until, "--to"),
+        )
+        return run(settings_of(config), options, as_json=as_json)
 
 
 def _learning_options(

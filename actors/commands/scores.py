@@ -25,7 +25,8 @@ def score_lines(result: Mapping[str, Any]) -> Iterator[str]:
     """Yield one plain line a symbol, and how long it took."""
     for symbol, scores in result["symbols"].items():
         cells = zip(_TITLES, _row(symbol, scores), strict=True)
-        yield "  ".join(f"{title}={cell}" for title, cell in cells) + f"  {scores['verdict']}"
+        card = f"  card={scores['card']}" if "card" in scores else ""
+        yield "  ".join(f"{t}={cell}" for t, cell in cells) + f"  {scores['verdict']}{card}"
     yield f"took {result['elapsed_s']:.1f} s"
 
 
@@ -41,6 +42,8 @@ def _print_table(result: Mapping[str, Any]) -> None:
     console.print(table)
     for symbol, scores in result["symbols"].items():
         console.print(Text(f"{symbol}: {scores['verdict']}"))
+        if "card" in scores:
+            console.print(Text(f"  card: {scores['card']} (and .html)"))
     console.print(f"took {result['elapsed_s']:.1f} s")
 
 

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from core.errors import UsageError
 from models.honest_predictions import OUT_OF_FOLD, SAVED_MODEL, honest_predictions
+from models.model_card import write_card
 from models.model_files import model_path
 from models.price_predictor import PricePredictor
 
@@ -41,9 +42,10 @@ class LearningOptions:
 
 
 def run_train(options: LearningOptions) -> dict[str, Any]:
-    """Train and save a model per symbol.
+    """Train and save a model per symbol, each with its card.
 
-    Returns `{symbols: {S: scores}, elapsed_s}`; the scores are out of fold.  Raises UsageError for
+    Returns `{symbols: {S: scores}, elapsed_s}`; the scores are out of fold, and skill is asked for
+    as is right for so many symbols at once.  Raises UsageError for
     options that cannot be met, DataError for candles that are missing, damaged or too few, OSError
     if the models folder cannot be written.
     """
@@ -71,6 +73,7 @@ def _per_symbol(
     # Wall time of a command that a person waits for; nothing is decided by it.
     started = time.perf_counter()
     frames = read_and_say(options.data, options.symbols, options.interval)
+    options = replace(options, symbols=tuple(frames))  # all that are tested together
     results: dict[str, dict[str, Any]] = {}
     tasks = [joblib.delayed(_named)(work, symbol, frames[symbol], options) for symbol in frames]
     with _progress(title, len(tasks)) as advance:
@@ -107,12 +110,15 @@ def _train_symbol(symbol: str, df: pd.DataFrame, options: LearningOptions) -> di
     predictor = PricePredictor(
         model_type=options.model_type, horizon=options.horizon, seed=options.seed
     )
-    predictor.train(df)
+    predictor.train(df, tested_together=_together(options))
     path = model_path(options.model_dir, symbol)
     predictor.save_model(str(path), key_file=options.key_file)
+    card = write_card(options.model_dir, symbol, predictor.manifest)
     assert predictor.evaluation is not None
     return predictor.evaluation.as_dict() | {
         "model": str(path),
+        "card": str(card),
+        "leak_tests": predictor.manifest["leak_tests"],
         "train_rows": predictor.manifest["train_rows"],
         "range_ms": predictor.manifest["range_ms"],
     }
@@ -123,18 +129,24 @@ def _evaluate_symbol(symbol: str, df: pd.DataFrame, options: LearningOptions) ->
     path = model_path(options.model_dir, symbol)
     predictor.load_model(str(path), key_file=options.key_file)
     told = honest_predictions(predictor, df)
-    result = told.evaluate(predictor.horizon).as_dict()
+    together = _together(options)
+    result = told.evaluate(predictor.horizon, tested_together=together).as_dict()
     by_source = {
-        kind: told.evaluate(predictor.horizon, kind).as_dict()
+        kind: told.evaluate(predictor.horizon, kind, tested_together=together).as_dict()
         for kind in (OUT_OF_FOLD, SAVED_MODEL)
         if kind in result["scored_by"]
     }
     return result | {
         "model": str(path),
         "model_skilled": predictor.skilled,
+        "leak_tests": predictor.manifest.get("leak_tests", []),
         "train_range_ms": predictor.manifest["range_ms"],
         "by_source": by_source,
     }
+
+
+def _together(options: LearningOptions) -> int:
+    return len(options.symbols or (1,))
 
 
 @contextmanager

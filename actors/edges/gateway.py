@@ -126,6 +126,13 @@ class Gateway:
         if self._patience is not None:
             self._patience.abandon()
 
+    def klines(self, symbol: str, bars: int, end_ms: int | None) -> list[list[Any]]:
+        """Return a page of raw klines up to an open time, at the pace of histories; blocks.
+
+        Raises UnavailableError.
+        """
+        return self._ask(self._link.klines(symbol, bars, end_ms))
+
     def venue_health(self) -> dict[str, Any]:
         """Return `/sim/health` of the embedded venue; blocks.  Raises UnavailableError."""
         return self._ask(self._link.health())

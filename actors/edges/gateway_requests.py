@@ -157,6 +157,15 @@ class Requests:
         reason = "" if candles else "the venue has no closed candle yet"
         return m.KlineHistory(symbol=wanted.symbol, candles=candles, reason=reason)
 
+    async def klines(self, symbol: str, bars: int, end_ms: int | None) -> list[list[Any]]:
+        """Return one page of klines as the venue sends them; raises what the request raises."""
+        parameters: dict[str, Any] = {"symbol": symbol, "interval": self._config.KLINE_INTERVAL}
+        parameters |= {} if end_ms is None else {"endTime": end_ms}
+        page: list[list[Any]] = await self._retrying.read(
+            lambda: self._client.futures_klines(**parameters, limit=bars)
+        )
+        return page
+
     async def _candles(self, symbol: str, bars: int) -> tuple[m.Candle, ...]:
         now_ms = self._clock.now().venue_ns // NS_PER_MS  # before the request: an open bar stays so
         parameters: dict[str, Any] = {"symbol": symbol, "interval": self._config.KLINE_INTERVAL}

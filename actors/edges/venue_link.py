@@ -187,6 +187,10 @@ class VenueLink:
         """Return `/sim/health` of the embedded venue."""
         return await self._venue_clock.health()
 
+    async def klines(self, symbol: str, bars: int, end_ms: int | None) -> list[list[Any]]:
+        """Return raw klines up to an open time, oldest first."""
+        return await self._requests.klines(symbol, bars, end_ms)
+
     async def close(self) -> None:
         """Close sockets and connections, within seconds."""
         await self._user.close()

@@ -72,8 +72,7 @@ class Case:
     @cached_property
     def exposure(self) -> Exposure:
         """Return what is open and reserved."""
-        cost = self.limits.taker_fee + self.limits.gap
-        return self.book.exposure(self.account.leverage, cost)
+        return self.book.exposure(self.account.leverage, self.limits.exit_cost)
 
     @cached_property
     def shock(self) -> Shock:

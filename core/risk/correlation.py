@@ -10,8 +10,9 @@ root of three.  Where too few common bars are known, a pair counts as moving tog
 direction that hurts; a symbol without returns has the largest volatility known, at least 5 % a day.
 """
 
+import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +68,31 @@ class Returns:
         if before is not None:
             self._before[symbol] = before
         self._last[symbol] = (bar, close)
+
+    def take_run(self, symbol: str, first_bar: int, closes: Sequence[float]) -> None:
+        """Take in the closes of consecutive bars, as `take` would one after the other.
+
+        At least `bars` + 2 of them make what was known before irrelevant.
+        """
+        before = self._last.get(symbol)
+        skip = 0 if before is None else max(0, before[0] + 1 - first_bar)
+        closes, first_bar = closes[skip:], first_bar + skip
+        if not closes:
+            return
+        values = self._returns.setdefault(symbol, np.zeros(self._bars))
+        stamps = self._stamps.setdefault(symbol, np.full(self._bars, -1, dtype=np.int64))
+        if before is not None and before[0] + 1 == first_bar:
+            closes, first_bar = [before[1], *closes], first_bar - 1
+        if len(closes) > 1:
+            pairs = itertools.pairwise(closes)
+            bars = np.arange(first_bar + 1, first_bar + len(closes))
+            values[bars % self._bars] = [math.log(new / old) for old, new in pairs]
+            stamps[bars % self._bars] = bars
+        newest = first_bar + len(closes) - 1
+        known = (newest - 1, closes[-2]) if len(closes) > 1 else before
+        if known is not None:
+            self._before[symbol] = known
+        self._last[symbol] = (newest, closes[-1])
 
     # ------------------------------------------------------------------ spikes
     def move_of_bar(self, symbol: str, close_ns: int, price: float) -> float | None:

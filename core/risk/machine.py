@@ -4,6 +4,7 @@ The rules stand in `core/risk/gate.py`, in the order they are asked; what is lat
 in `latches.py` and `commands.py`; the money in `book.py`, `day.py` and `sizing.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -22,7 +23,7 @@ from core.risk.latches import ACCOUNT, Latches, stricter
 from core.risk.policy import Policies, sizing_limits
 from core.risk.review import Review
 from core.risk.risk_manager import RiskManager
-from core.risk.sizing import ZERO, binding, caps, reserve
+from core.risk.sizing import ZERO, Limits, binding, caps, reserve
 from core.risk.standing import Note, Standing
 from core.risk.tempo import Entries, Signals
 from core.risk.trips import Trips
@@ -147,6 +148,30 @@ class RiskMachine:
         """Return the loss that ends the day, quote units; 0 while the day is unknown."""
         return self._breaker.day_limit(self.book)
 
+    def leverage_of(self, symbol: str) -> Decimal:
+        """Return the leverage of a symbol's positions."""
+        return self._account.leverage[symbol]
+
+    def limits_of(self, symbol: str) -> Limits:
+        """Return the numbers that size an entry of a symbol now."""
+        return sizing_limits(
+            self._policies.for_symbol(symbol),
+            symbol,
+            self._instruments.get(symbol),
+            day_limit=self.day_limit(),
+            lost_today=self.book.lost_today(),
+            gained_today=max(ZERO, self.book.realized_today()),
+        )
+
+    # ------------------------------------------------------------------ history in one go
+    def take_closes(self, symbol: str, first_bar: int, closes: Sequence[float]) -> None:
+        """Take in closes of consecutive bars, numbered since 1970, as `ClosedKline` one by one."""
+        self._account.returns.take_run(symbol, first_bar, closes)
+
+    def take_rhythm(self, symbol: str, first: int, recent: Sequence[int], older: float) -> None:
+        """Go on from a rhythm of wishes that was followed elsewhere (`core/risk/tempo.py`)."""
+        self._account.signals.resume(symbol, first_bar=first, recent=recent, older=older)
+
     # ------------------------------------------------------------------ messages
     def handle(self, message: RiskInput, now: Moment) -> tuple[RiskOutput, ...]:
         """Return what follows from a message."""
@@ -242,14 +267,7 @@ class RiskMachine:
             instrument=instrument,
             state=self.trading_state,
             duplicate=proposal.proposal_id in self._decided,
-            limits=sizing_limits(
-                policy,
-                symbol,
-                instrument,
-                day_limit=self.day_limit(),
-                lost_today=self.book.lost_today(),
-                gained_today=max(ZERO, self.book.realized_today()),
-            ),
+            limits=self.limits_of(symbol),
         )
 
     def _size(self, case: Case) -> None:

@@ -63,6 +63,11 @@ class Limits:
         """Loss per unit of notional when the stop is hit, fees and gap included."""
         return self.stop_pct + 2 * self.taker_fee + self.gap
 
+    @property
+    def exit_cost(self) -> Decimal:
+        """Fee and gap per unit of notional that a stop-out adds to the move to the stop."""
+        return self.taker_fee + self.gap
+
 
 def day_budget(exposure: Exposure, limits: Limits) -> Decimal:
     """Return what may still be lost today if all that is open and reserved is stopped out."""

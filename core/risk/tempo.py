@@ -1,6 +1,7 @@
 """How often: entries per symbol and day, the same order again, and signals against their norm."""
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -9,7 +10,7 @@ from core.messages import Side
 
 _HOUR_NS = 3_600 * NS_PER_S
 RECENT_BARS = 60  # the window a signal rate is measured in
-_NORM_BARS_MIN = 240  # what a norm must rest on
+NORM_BARS_MIN = 240  # what a norm must rest on
 NORM_NS = 30 * NS_PER_DAY
 
 
@@ -98,13 +99,17 @@ class Signals:
             rhythm.older /= 2
             rhythm.first_bar += span // 2
 
+    def resume(self, symbol: str, *, first_bar: int, recent: Iterable[int], older: float) -> None:
+        """Go on from a rhythm that was followed elsewhere, by the rules of `note`."""
+        self._rhythms[symbol] = _Rhythm(first_bar=first_bar, recent=deque(recent), older=older)
+
     def ratio(self, symbol: str) -> float | None:
         """Return wishes of the last 60 bars over the norm, at least one; None without a norm."""
         rhythm = self._rhythms.get(symbol)
         if rhythm is None or not rhythm.recent:
             return None
         bars = rhythm.recent[-1] - RECENT_BARS - rhythm.first_bar
-        if bars < _NORM_BARS_MIN:
+        if bars < NORM_BARS_MIN:
             return None
         norm = max(1.0, rhythm.older / bars * RECENT_BARS)
         return len(rhythm.recent) / norm

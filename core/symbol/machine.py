@@ -1,16 +1,21 @@
 """One symbol's decisions: closed candle in, signal and perhaps a proposal out."""
 
 import hashlib
+from collections.abc import Callable
+from dataclasses import replace
 from typing import assert_never
 
 from core import messages as m
 from core.clock import NS_PER_MS, NS_PER_S, Moment
 from core.symbol.candles import Appended, CandleBuffer
-from core.symbol.strategy import Assessment, Strategy
+from core.symbol.model_watch import ModelWatch
+from core.symbol.strategy import Assessment, Predictor, Strategy
 from core.venue.instrument import Instrument
 
-SymbolInput = m.ClosedKline | m.KlineHistory | m.Resync | m.CrashNow | m.InstrumentChanged
-SymbolOutput = m.FetchHistory | m.SignalComputed | m.Proposal | m.ExitProposal
+SymbolInput = (
+    m.ClosedKline | m.KlineHistory | m.Resync | m.CrashNow | m.InstrumentChanged | m.ModelReady
+)
+SymbolOutput = m.FetchHistory | m.SignalComputed | m.Proposal | m.ExitProposal | m.ActorEvent
 
 # History is asked for again if it has not come after this long.
 _HISTORY_PATIENCE_NS = 5 * NS_PER_S
@@ -26,7 +31,8 @@ class SymbolMachine:
 
     `bars` candles are kept and shown to the strategy; it is asked once `bars_min` are there.  A gap
     or a restart upstream means the history is fetched again; no decision falls on a holed buffer,
-    and none falls twice on the same candle.
+    and none falls twice on the same candle.  `watch` follows its model, and `model_of` gives the
+    verified model of a hash, None if it is not on the shelf.
     """
 
     def __init__(
@@ -40,8 +46,12 @@ class SymbolMachine:
         bars: int,
         bars_min: int,
         generation: int,
+        watch: ModelWatch | None = None,
+        model_of: Callable[[str], Predictor | None] = lambda _: None,
     ) -> None:
         self.symbol = symbol
+        self.watch = watch if watch is not None else ModelWatch(None)
+        self._model_of = model_of
         self.strategy = strategy
         self._strategy_name = strategy_name
         self._instrument = instrument
@@ -81,10 +91,29 @@ class SymbolMachine:
             case m.InstrumentChanged():
                 self._instrument = message.instrument or self._instrument  # risk refuses it then
                 return ()
+            case m.ModelReady():
+                return self._take_model(message)
             case m.CrashNow():
                 raise CrashOnDemandError(f"{self.symbol} was told to crash")
             case _:
                 assert_never(message)
+
+    def _take_model(self, ready: m.ModelReady) -> tuple[SymbolOutput, ...]:
+        model = self._model_of(ready.sha256)
+        take = getattr(self.strategy, "take_model", None)
+        if model is None or take is None:
+            why = "is not on the shelf" if model is None else "counts from the next start on"
+            return (self._event("model", f"model {ready.sha256:.8} {why}"),)
+        take(model)
+        self.watch.take(model)
+        self.watch.history(self._buffer.frame())
+        standing = "proved its skill" if getattr(model, "skilled", True) else "has no proven skill"
+        return (self._event("model", f"model {ready.sha256:.8} is in use: it {standing}"),)
+
+    def _event(self, event: str, detail: str) -> m.ActorEvent:
+        return m.ActorEvent(
+            name=f"symbol/{self.symbol}", generation=self._generation, event=event, detail=detail
+        )
 
     def _warm(self, history: m.KlineHistory, now: Moment) -> tuple[SymbolOutput, ...]:
         if not history.candles:
@@ -95,6 +124,7 @@ class SymbolMachine:
                 self._buffer = CandleBuffer(self._bars, self._interval_ns // NS_PER_MS)
                 self._append(candle)
         self._waiting_since_ns = None
+        self.watch.history(self._buffer.frame())
         pending, self._pending = self._pending, ()
         outs = [out for candle in pending for out in self._close(candle, now)]
         # A history that lags behind the stream is not asked for in a circle: patience first.
@@ -137,17 +167,22 @@ class SymbolMachine:
         self._decided_ns = candle.open_time_ns
         close_ns = candle.open_time_ns + self._interval_ns
         assessment: Assessment | None = getattr(self.strategy, "last_assessment", None)
+        told = self.watch.bar(self.symbol, self._generation, candle.close, assessment)
+        objection = self.watch.objection if signal in {"BUY", "SELL"} else ""
+        signal = None if objection else signal
         computed = self._describe(candle, close_ns, signal, strength, assessment)
+        computed = replace(computed, reason=objection) if objection else computed
         self.last_reason = computed.reason
         if signal is None:
-            return (computed,)
+            return (*told, computed)
         price = self._instrument.price_from_float(candle.close)
-        proposal_id = self._proposal_id(close_ns, signal)
+        name = proposal_id(self.symbol, self._strategy_name, close_ns, signal)
         if signal == "CLOSE":
             return (
+                *told,
                 computed,
                 m.ExitProposal(
-                    proposal_id=proposal_id,
+                    proposal_id=name,
                     symbol=self.symbol,
                     price=price,
                     kline_close_ns=close_ns,
@@ -156,9 +191,10 @@ class SymbolMachine:
                 ),
             )
         return (
+            *told,
             computed,
             m.Proposal(
-                proposal_id=proposal_id,
+                proposal_id=name,
                 symbol=self.symbol,
                 side=m.Side(signal),
                 strength=float(strength),
@@ -202,7 +238,8 @@ class SymbolMachine:
             reason="" if signal else assessment.reason,
         )
 
-    def _proposal_id(self, close_ns: int, action: str) -> str:
-        """Hash the content: a successor that decides the same again asks for the same thing."""
-        content = f"{self.symbol}|{self._strategy_name}|{close_ns}|{action}"
-        return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+def proposal_id(symbol: str, strategy_name: str, close_ns: int, action: str) -> str:
+    """Hash the content: whoever decides the same again asks for the same thing."""
+    content = f"{symbol}|{strategy_name}|{close_ns}|{action}"
+    return hashlib.sha256(content.encode()).hexdigest()[:32]

@@ -1,13 +1,16 @@
-"""A strategy may not know the future: its past signals stand when the future is cut off.
+"""Nobody may know the future: past signals and features stand when the future is cut off.
 
-Run on any strategy before it may trade.  At sampled bars three things must hold: the vectorised
-signals of the cut history equal those of the whole one, the newest of them equals what
-`generate_signal` says on the same bars, and asking again in another order gives the same answer.
+`check_prefix_invariance` runs on any strategy before it may trade.  At sampled bars three things
+must hold: the vectorised signals of the cut history equal those of the whole one, the newest of
+them equals what `generate_signal` says on the same bars, and asking again in another order gives
+the same answer.  `changed_rows` asks the same of features, on the data a model is trained on.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from core.symbol.strategy import Strategy
@@ -62,6 +65,52 @@ def check_prefix_invariance(
         ]
         if known[-1] != upward[cut]:
             found.append(_violation(df, cut - 1, upward[cut], known[-1], "from signals()"))
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedRow:
+    """One feature of one past bar that changed."""
+
+    row: int  # place in the whole history
+    time: str  # its open time
+    name: str
+    known: float  # with the history cut after some later bar, or after this one
+    whole: float  # with all of it
+
+    def __str__(self) -> str:
+        return f"{self.name} of bar {self.row} ({self.time}): {self.known:g}, then {self.whole:g}"
+
+
+def changed_rows(
+    compute: Callable[[pd.DataFrame], pd.DataFrame],
+    df: pd.DataFrame,
+    *,
+    cuts: int = SAMPLES // 2,
+    looked_at: int = 200,
+) -> list[ChangedRow]:
+    """Return what `compute` says otherwise of past bars once later ones are known.
+
+    At each of `cuts` places the last `looked_at` rows before it are compared bit for bit with those
+    of the whole history; NaN equals NaN.  Empty means the features know nothing of the future.
+    """
+    whole = compute(df).to_numpy(dtype=np.float64)
+    found: list[ChangedRow] = []
+    for cut in _spread(list(range(max(len(df) // 3, 1), len(df))), cuts):
+        table = compute(df.iloc[:cut])
+        first = max(0, cut - looked_at)
+        known, later = table.to_numpy(dtype=np.float64)[first:], whole[first:cut]
+        differs = (known != later) & ~(np.isnan(known) & np.isnan(later))
+        found += [
+            ChangedRow(
+                row=first + int(row),
+                time=str(df.index[first + int(row)]),
+                name=str(table.columns[column]),
+                known=float(known[row, column]),
+                whole=float(later[row, column]),
+            )
+            for row, column in np.argwhere(differs)
+        ]
     return found
 
 

@@ -30,6 +30,7 @@ SignalArray = NDArray[np.object_]
 Decision = tuple[str | None, float, dict[str, Any]]
 
 NO_PREDICTION = (0.0, 0.0)
+CLOSE_ROW = 2  # in DecidedRows
 
 
 @runtime_checkable
@@ -98,6 +99,20 @@ class Assessment:
         return {name: self.technical[name] for name in FEATURE_NAMES if name in self.technical}
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class DecidedRows:
+    """Decisions of many bars: 1 buys, -1 sells, `CLOSE_ROW` closes, 0 does nothing."""
+
+    sides: NDArray[np.int8]  # (n,)
+    strengths: FloatArray  # (n,), 0 where nothing is done
+    confidences: FloatArray  # (n,), NaN where technical only
+
+    @classmethod
+    def none(cls, rows: int) -> "DecidedRows":
+        """Return so many rows that do nothing."""
+        return cls(np.zeros(rows, dtype=np.int8), np.zeros(rows), np.full(rows, np.nan))
+
+
 class EnhancedStrategy:
     """Technical signals and a prediction, weighted into one decision per closed bar.
 
@@ -129,6 +144,13 @@ class EnhancedStrategy:
         Deciding starts at `KLINE_HISTORY` bars already, with averages up to 3e-4 off.
         """
         return max(FEATURES_EXACT, self._bars_min)
+
+    def take_model(self, predictor: Predictor | None) -> None:
+        """Use another predictor from the next bar on.
+
+        Optional in a strategy of one's own: without it a new model counts from the next start on.
+        """
+        self._predictor = predictor
 
     def calculate_technical_signals(self, df: pd.DataFrame) -> dict[str, float]:
         """Return the six signals (-1, 0, 1) and all features of the last bar, by name.
@@ -197,19 +219,37 @@ class EnhancedStrategy:
 
         Equal to calling `generate_signal` on each prefix of `df`.
         """
+        sides = self.decide_rows(df).sides
         decisions: SignalArray = np.full(len(df), None, dtype=object)
-        if len(df) < self._bars_min or self._refusal() is not None:
-            return decisions
-        features = feature_matrix(df, engine=self._engine)
-        predictions, confidences = self._predictions_of(df)
-        scores = score_rows(features, predictions, confidences)
-        open_rows = ~np.isnan(features[:, 0]) & (np.abs(scores) > self._strength_min)
-        if not self._is_technical_only:
-            open_rows &= np.isfinite(predictions) & (confidences > self._confidence_min)
-        open_rows[: self._bars_min - 1] = False
-        decisions[open_rows & (scores > 0.0)] = "BUY"
-        decisions[open_rows & (scores < 0.0)] = "SELL"
+        decisions[sides > 0] = "BUY"
+        decisions[sides < 0] = "SELL"
         return decisions
+
+    def decide_rows(
+        self, df: pd.DataFrame, told: tuple[FloatArray, FloatArray] | None = None
+    ) -> DecidedRows:
+        """Return side, strength and confidence of every row, as `generate_signal` gives them.
+
+        `told`: (predictions, confidences) of every row to use instead of asking the model, for
+        histories that the model has learned from.
+        """
+        decided = DecidedRows.none(len(df))
+        if len(df) < self._bars_min or self._refusal() is not None:
+            return decided
+        features = feature_matrix(df, engine=self._engine)
+        technical = self._is_technical_only
+        if told is None or technical:
+            told = self._predictions_of(df)
+        predictions, confidences = told
+        scores = score_rows(features, predictions, confidences)
+        rows = ~np.isnan(features[:, 0]) & (np.abs(scores) > self._strength_min)
+        if not technical:
+            rows &= np.isfinite(predictions) & (confidences > self._confidence_min)
+            decided.confidences[rows] = confidences[rows]
+        rows[: self._bars_min - 1] = False
+        decided.sides[rows] = np.sign(scores[rows])
+        decided.strengths[rows] = np.abs(scores[rows])
+        return decided
 
     @property
     def _unskilled(self) -> bool:

@@ -18,6 +18,7 @@ COMMANDS = {
     *("trace", "explain", "replay", "replay-crash", "revive"),
     *("halt", "resume", "flatten", "pause", "panic", "check"),
     "download",
+    "backtest",
 }
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from actors.commands.download import DownloadOptions, day, download
+from actors.commands.download import DownloadOptions, download
+from actors.commands.moments import day
 from actors.edges.archive import covering, expected_sha256, not_yet
 from actors.edges.history_files import read_funding, read_history
 from config import Config

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.calibration import FLAT, fit_calibration
-from models.evaluation import evaluate_predictions, wilson_interval
+from models.evaluation import deviations_of, evaluate_predictions, wilson_interval
 
 
 def outcome(right_share: float, rows: int = 2_000, seed: int = 5):
@@ -112,3 +112,49 @@ def test_confidence_is_clipped_and_never_falls_with_boldness():
     assert sure.confidence(0.0) == 0.1
     assert sure.confidence(float("nan")) == 0.1
     assert fit_calibration(predictions[:50], predictions[:50]) is FLAT
+
+
+def test_the_more_symbols_the_more_each_must_show():
+    predictions, labels, last = outcome(0.525, rows=4_000, seed=9)
+    confidences = np.full(4_000, 0.53)
+    alone = evaluate_predictions(predictions, confidences, labels, last)
+    among_many = evaluate_predictions(predictions, confidences, labels, last, tested_together=500)
+    assert alone.skilled
+    assert not among_many.skilled
+    assert among_many.skill_low < alone.skill_low == alone.accuracy_at_confidence_low
+    assert among_many.ci_low == alone.ci_low
+
+
+def test_of_five_coins_together_one_is_as_rarely_skilled_as_a_single_one_alone():
+    rng = np.random.default_rng(12)
+    rows, rounds, lucky = 400, 400, {1: 0, 5: 0}
+    for together in lucky:
+        for _ in range(rounds):
+            any_skilled = False
+            for _ in range(together):
+                hits = rng.random(rows) < 0.5
+                low = wilson_interval(hits.sum(), rows, deviations_of(together))[0]
+                any_skilled = any_skilled or low > 0.5
+            lucky[together] += any_skilled
+    assert lucky[1] <= 0.05 * rounds
+    assert lucky[5] <= 0.05 * rounds
+
+
+def test_thresholds_show_whether_it_knows_when_it_knows():
+    rng = np.random.default_rng(6)
+    labels = rng.choice([-1e-3, 1e-3], 20_000)
+    confidences = rng.uniform(0.5, 0.6, 20_000)
+    predictions = np.where(rng.random(20_000) < confidences, labels, -labels)
+    rows = evaluate_predictions(predictions, confidences, labels, labels).thresholds
+    assert [row["confidence"] for row in rows] == sorted(row["confidence"] for row in rows)
+    coverages = [row["coverage"] for row in rows]
+    assert coverages == sorted(coverages, reverse=True)
+    by_limit = {row["confidence"]: row for row in rows}
+    assert by_limit[0.575]["accuracy"] > by_limit[0.5]["accuracy"] + 0.02
+    assert by_limit[0.6]["accuracy"] is None
+    assert by_limit[0.5]["low"] < by_limit[0.5]["accuracy"] < by_limit[0.5]["high"]
+
+
+def test_no_symbol_at_all_cannot_be_tested():
+    with pytest.raises(ValueError, match="tested_together must be at least 1"):
+        deviations_of(0)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from actors.edges.strategy_loader import refuse_look_ahead, sample_candles
@@ -45,6 +46,7 @@ DOWNLOAD = (
     ".venv/bin/python run.py download"
     " --symbols BTCUSDT,ETHUSDT --from 2025-01-01 --to 2025-07-01 --out DIR"
 )
+BACKTEST = ".venv/bin/python run.py backtest --data DIR --from 2025-05-10 --to 2025-06-20"
 REAL_VENUE = (
     "export API_KEY=... API_SECRET=...",
     ".venv/bin/python run.py --config testnet.yaml",
@@ -102,7 +104,7 @@ class Shell:
 
 def test_every_command_of_the_readme_is_known_here() -> None:
     known = {*LONG_RUNNING, *WHILE_IT_RUNS, *STOPPING, *LEARNING, *REAL_VENUE, *THIS_VERY_RUN}
-    known |= {DOWNLOAD}
+    known |= {DOWNLOAD, BACKTEST}
     assert set(COMMANDS) == known
 
 
@@ -173,6 +175,26 @@ def test_train_and_evaluate_work_on_candle_files(world: World) -> None:
         learned = shell(command.replace("DIR", str(data)), world, f"learn-{number}")
         assert learned.done(120) == 0, learned.text()
         assert "BTCUSDT" in learned.text()
+
+
+def test_the_backtest_trades_the_days_it_is_told(world: World) -> None:
+    data = world.folder / "data"
+    data.mkdir()
+    frame = sample_candles(42 * 24 * 60)
+    opened = pd.date_range("2025-05-09", periods=len(frame), freq="min", tz="UTC")
+    frame.insert(0, "open_time", opened.as_unit("ms").astype("int64"))
+    frame.to_csv(data / "BTCUSDT-1m.csv", index=False)
+    traded = shell(
+        BACKTEST.replace("DIR", str(data)),
+        world,
+        "backtest",
+        SYMBOLS="BTCUSDT",
+        FUNDING="zero",
+        ALLOW_TECHNICAL_ONLY="true",
+    )
+    assert traded.done(120) == 0, traded.text()
+    assert "59,041 bars, " in traded.text()  # those of the days, and the close before the first
+    assert "to 2025-06-20 00:00 UTC" in traded.text()
 
 
 def test_the_example_strategy_is_sound_and_trades(world: World) -> None:

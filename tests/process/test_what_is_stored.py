@@ -92,7 +92,13 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
     database = world.state / "async_bot_state.db"
 
     def filled() -> bool:
-        return database.exists() and all(world.rows(f"SELECT 1 FROM {t}") for t in TABLES)  # noqa: S608
+        if not database.exists():
+            return False
+        made = {row["name"] for row in world.rows("SELECT name FROM sqlite_master")}
+        return made.issuperset(TABLES) and all(
+            world.rows(f"SELECT 1 FROM {table}")  # noqa: S608
+            for table in TABLES
+        )
 
     try:
         eventually("rows in every table", filled, WITHIN_S)

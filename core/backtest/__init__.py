@@ -1,0 +1,1 @@
+"""Backtest: the same machines on recorded minutes."""
