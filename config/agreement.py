@@ -21,6 +21,7 @@ def agree(config: "Config", given: Mapping[str, Given]) -> dict[str, Any]:
     venue = _venue(config, given)
     for low, high in _ORDERED:
         _ordered(config, given, low, high)
+    _silence_is_seen(config, given)
     return {
         "VENUE": venue,
         "TESTNET": venue == "testnet",
@@ -65,4 +66,15 @@ def _ordered(config: "Config", given: Mapping[str, Given], low: str, high: str) 
         raise ConfigurationError(
             f"{low} must be at most {high} ({most:g}), was {least:g} ({where})."
             f" Fix: lower {low} or raise {high}."
+        )
+
+
+def _silence_is_seen(config: "Config", given: Mapping[str, Given]) -> None:
+    """Refuse a stream rebuilt for its silence before that silence could stop entries."""
+    silence_s, timeout_s = config.WS_SILENCE_S, config.WEBSOCKET_TIMEOUT
+    if silence_s >= timeout_s:
+        named = given.get("WS_SILENCE_S") or given["WEBSOCKET_TIMEOUT"]
+        raise ConfigurationError(
+            f"WS_SILENCE_S must be below WEBSOCKET_TIMEOUT ({timeout_s:g}), was {silence_s:g}"
+            f" ({named.where}). Fix: lower WS_SILENCE_S or raise WEBSOCKET_TIMEOUT."
         )

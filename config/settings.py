@@ -312,7 +312,9 @@ class Config(BaseSettings):
     MARK_FROZEN_S: Real = setting(
         30.0, "Unchanged mark, while others move, that stops entries, s.", gt=0
     )
-    WS_SILENCE_S: Real = setting(10.0, "Silence of a stream that stops entries, s.", gt=0)
+    WS_SILENCE_S: Real = setting(
+        10.0, "Silence of a stream that stops entries, s; below WEBSOCKET_TIMEOUT.", gt=0
+    )
     CLOCK_ERR_MS: Whole = setting(1000, "Clock error that stops entries, ms.", ge=1)
     RECONCILE_S: Real = setting(60.0, "Time between comparisons with the venue, s.", gt=0)
 

@@ -7,7 +7,6 @@ up by `fromId` until one is not full.
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -29,10 +28,8 @@ _ORDERS_PAGE = 1000
 _ONE_BY_ONE_MAX = 3  # from so many unknown orders on, one list of orders is cheaper
 _NAMES_MAX = 20_000
 _ATTEMPTS = 5
+_ALL_ORDERS_WEIGHT = 40  # of the open orders of all symbols; one symbol's weigh 1
 _LAG_NS = 60 * NS_PER_S  # wall: an order may be denied so long after its trade is shown
-
-
-_Fetched = m.VenueSnapshot | m.SnapshotFailed
 
 
 class OrderNames:
@@ -72,63 +69,59 @@ class Snapshots:
         self._requests = requests
         self._retrying = retrying
         self._names = names
-        self._joinable: dict[m.FetchSnapshot, asyncio.Future[_Fetched]] = {}
 
     async def fetch(self, wanted: m.FetchSnapshot) -> m.VenueSnapshot | m.SnapshotFailed:
-        """Return the snapshot, or why it could not be had after all retries.
-
-        At a start execution asks twice for the same, within milliseconds.  As long as the first
-        snapshot has read positions only, all that it will say is read or confirmed after the second
-        question as well: it answers both, each by its own stamp.
-        """
-        question = replace(wanted, asked_wall_ns=0)
-        joined = self._joinable.get(question)
-        if joined is not None:
-            answer = await asyncio.shield(joined)
-            if isinstance(answer, m.VenueSnapshot):
-                answer = replace(answer, asked_wall_ns=wanted.asked_wall_ns)
-            return answer
-        others: asyncio.Future[_Fetched] = asyncio.get_running_loop().create_future()
-        self._joinable[question] = others
+        """Return the snapshot, or why it could not be had after all retries."""
         try:
-            answer = await self._answered(wanted, question)
-            others.set_result(answer)
-        finally:
-            self._joinable.pop(question, None)
-            others.cancel()  # changes nothing once it has a result
-        return answer
-
-    async def _answered(self, wanted: m.FetchSnapshot, question: m.FetchSnapshot) -> _Fetched:
-        try:
-            return await self._fetch(wanted, question)
+            return await self._fetch(wanted)
         except* QuietError as errors:
             reason = str(errors.exceptions[0])
         except* Exception as errors:  # noqa: BLE001 - judged and answered
             reason = _first(errors)
         return m.SnapshotFailed(reason=reason)
 
-    async def _fetch(self, wanted: m.FetchSnapshot, question: m.FetchSnapshot) -> _Fetched:
+    async def _fetch(self, wanted: m.FetchSnapshot) -> m.VenueSnapshot | m.SnapshotFailed:
         """Fetch until positions and trades speak of the same moment.
 
         The venue answers one question at a time, and a fill may fall between two answers.  So the
         positions are asked for again after everything else: unchanged, they hold for all of it.
         """
-        positions = await self._positions()
-        del self._joinable[question]
+        positions, busy = await self._positions()
         for _ in range(_ATTEMPTS):
-            snapshot = await self._fetch_rest(wanted, positions)
-            later = await self._positions()
+            snapshot = await self._fetch_rest(wanted, positions, busy)
+            later, busy = await self._positions()
             if _held(later) == _held(positions):
                 return snapshot
             positions = later
         return m.SnapshotFailed(reason="the positions kept changing while they were fetched")
 
-    async def _positions(self) -> tuple[m.VenuePosition, ...]:
+    async def _positions(self) -> tuple[tuple[m.VenuePosition, ...], tuple[str, ...]]:
+        """Return what is held, and the symbols with a position or an open ordinary order."""
         rows = await self._retrying.read(self._client.futures_position_information)
-        return tuple(_position(row) for row in rows if Decimal(row["positionAmt"]) != 0)
+        held = tuple(_position(row) for row in rows if Decimal(row["positionAmt"]) != 0)
+        return held, tuple(dict.fromkeys(str(row["symbol"]) for row in rows))
+
+    async def _open_orders(self, busy: tuple[str, ...]) -> list[dict[str, Any]]:
+        """Return the open ordinary orders: the venue has none on symbols it did not list.
+
+        None of ours rest there, and another's is counted only, so one that came since may wait for
+        the next snapshot.
+        """
+        read, client = self._retrying.read, self._client
+        if len(busy) >= _ALL_ORDERS_WEIGHT:
+            return list(await read(client.futures_get_open_orders))
+        async with asyncio.TaskGroup() as group:
+            asked = [
+                group.create_task(read(lambda s=symbol: client.futures_get_open_orders(symbol=s)))
+                for symbol in busy
+            ]
+        return [row for task in asked for row in task.result()]
 
     async def _fetch_rest(
-        self, wanted: m.FetchSnapshot, positions: tuple[m.VenuePosition, ...]
+        self,
+        wanted: m.FetchSnapshot,
+        positions: tuple[m.VenuePosition, ...],
+        busy: tuple[str, ...],
     ) -> m.VenueSnapshot:
         taken_at_wall_ns = self._clock.wall_ns()
         asked_at_ns = self._clock.now().venue_ns
@@ -136,7 +129,7 @@ class Snapshots:
         after, held = dict(wanted.trades_after), {p.symbol for p in positions}
         async with asyncio.TaskGroup() as group:
             account = group.create_task(self._account(asked_at_ns, wanted.income_after_ns))
-            orders = group.create_task(read(client.futures_get_open_orders))
+            orders = group.create_task(self._open_orders(busy))
             algos = group.create_task(read(client.futures_get_open_algo_orders))
             trades = [
                 group.create_task(self._trades(symbol, after.get(symbol, 0), asked_at_ns, held))

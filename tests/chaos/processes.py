@@ -48,6 +48,7 @@ SETTINGS = {
     "REST_TIMEOUT": "3",
     "RETRY_DELAY": "0.2",
     "WEBSOCKET_TIMEOUT": "5",
+    "WS_SILENCE_S": "4",
     "RECONCILE_S": "10",
     "BACKOFF_MIN_S": "0.1",
 }

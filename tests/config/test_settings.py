@@ -366,3 +366,17 @@ def test_example_dotenv_is_acceptable_as_it_is_and_with_its_lines_uncommented(tm
 def test_settings_survive_the_trip_through_json():
     plain = json.loads(a_config(LEVERAGE=7).model_dump_json(exclude={"API_KEY", "API_SECRET"}))
     assert plain["LEVERAGE"] == 7
+
+
+@pytest.mark.parametrize(
+    "given", [{"WS_SILENCE_S": 30}, {"WEBSOCKET_TIMEOUT": 10}, {"WEBSOCKET_TIMEOUT": 5}]
+)
+def test_silence_stops_entries_before_it_is_a_reason_to_reconnect(given):
+    text = refused(**given)
+    assert "WS_SILENCE_S must be below WEBSOCKET_TIMEOUT" in text
+    assert "Fix: lower WS_SILENCE_S or raise WEBSOCKET_TIMEOUT." in text
+
+
+def test_silence_just_below_the_reconnect_is_fine():
+    config = a_config(WS_SILENCE_S=9.5, WEBSOCKET_TIMEOUT=10)
+    assert config.WS_SILENCE_S < config.WEBSOCKET_TIMEOUT

@@ -329,10 +329,10 @@ def test_a_venue_that_enforces_its_limits_never_has_to():
     venue.start()
     desk = Desk(venue, KLINE_HISTORY=300)
     desk.start()
-    for _ in range(200):  # weight 10 each: all at once they would pass 2400
-        desk.put(m.FetchHistory(symbol="BTCUSDT", bars=1400))
+    for _ in range(1300):  # weight 2 each: all at once they would pass 2400
+        desk.put(m.FetchHistory(symbol="BTCUSDT", bars=99))
     desk.put(a_stop())
-    answers = [desk.answers.get(timeout=30)[0] for _ in range(130)]
+    answers = [desk.answers.get(timeout=30)[0] for _ in range(700)]
     assert any(isinstance(answer, m.OrderAnswered | m.OrderFailed) for answer in answers)
     assert 429 not in venue.statuses
     assert 418 not in venue.statuses

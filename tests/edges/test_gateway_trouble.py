@@ -268,6 +268,26 @@ def test_isolated_margin_that_is_set_already_is_fine(desk, venue):
     }
 
 
+def test_what_is_set_on_all_symbols_is_read_at_once_and_left_alone(desk, venue):
+    names = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+    (listed,) = a_listing()["symbols"]
+    venue.say("GET", "exchangeInfo", {"symbols": [listed | {"symbol": s} for s in names]})
+    venue.say("POST", "leverage", {"leverage": 5, "symbol": "ETHUSDT"})
+    rows = [
+        {"symbol": s, "marginType": "ISOLATED", "leverage": 5, "maxNotionalValue": "7"}
+        for s in names
+    ]
+    venue.say("GET", "symbolConfig", rows)
+    leverage = desk.gateway.prepare(names).leverage
+    assert leverage["SOLUSDT"] == {"symbol": "SOLUSDT", "leverage": 5, "maxNotionalValue": "7"}
+    assert not venue.asked("POST", "marginType")
+    rows[0]["marginType"] = "CROSSED"
+    rows[1]["leverage"] = 20
+    desk.gateway.prepare(names)
+    for name in ("marginType", "leverage"):
+        assert [r["symbol"] for r in venue.asked("POST", name)] == ["BTCUSDT", "ETHUSDT"]
+
+
 def test_margin_that_a_position_holds_is_fine_if_it_is_isolated(desk, venue):
     venue.say("GET", "exchangeInfo", a_listing())
     venue.say("POST", "marginType", (400, {"code": -4048, "msg": "There is a position."}))
@@ -340,7 +360,7 @@ def test_an_expired_listen_key_rebuilds_the_user_stream_with_a_new_one(desk, ven
 
 
 def test_a_silent_market_stream_is_rebuilt(venue):
-    desk = Desk(venue, WEBSOCKET_TIMEOUT=1)
+    desk = Desk(venue, WEBSOCKET_TIMEOUT=1, WS_SILENCE_S=0.5)
     desk.start()
     try:
         assert desk.hear(m.StreamDown) == m.StreamDown(stream="market", reason="silence")

@@ -168,6 +168,7 @@ class Simulation:
             REST_TIMEOUT=3,
             RETRY_DELAY=0.3,
             WEBSOCKET_TIMEOUT=5,
+            WS_SILENCE_S=4,
             RECONCILE_S=dice.choice((5.0, 15.0)),
             BACKOFF_MIN_S=0.05,
             BACKOFF_MAX_S=2.0,
