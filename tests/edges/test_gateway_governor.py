@@ -327,12 +327,19 @@ def test_a_burst_of_entries_is_refused_before_the_wire_and_a_stop_is_not():
 def test_a_venue_that_enforces_its_limits_never_has_to():
     venue = Simulated(speed=1.0, rate_limits=True)
     venue.start()
-    desk = Desk(venue, KLINE_HISTORY=300)
+    desk = Desk(venue)
     desk.start()
-    for _ in range(1300):  # weight 2 each: all at once they would pass 2400
-        desk.put(m.FetchHistory(symbol="BTCUSDT", bars=99))
+    wanted = m.FetchSnapshot(
+        reason="x", symbols=("BTCUSDT",), trades_after=(("BTCUSDT", 0),), unresolved=()
+    )
+    for _ in range(80):  # weight 60 each and more: all at once they would pass 2400
+        desk.put(wanted)
     desk.put(a_stop())
-    answers = [desk.answers.get(timeout=30)[0] for _ in range(700)]
+    while venue.weight < 1_800:
+        desk.hear(m.VenueHealth)
+    for _ in range(2):  # as long again for what must not follow
+        desk.hear(m.VenueHealth)
+    answers = [desk.answers.get_nowait()[0] for _ in range(desk.answers.qsize())]
     assert any(isinstance(answer, m.OrderAnswered | m.OrderFailed) for answer in answers)
     assert 429 not in venue.statuses
     assert 418 not in venue.statuses
