@@ -23,7 +23,7 @@ from actors.edges.system_clock import SystemClock
 from actors.edges.venue_choice import ChosenVenue, reach, release
 from actors.kill_switch import KillSwitch
 from actors.mailbox import Mailbox
-from actors.narration import Line, narrate_prepared
+from actors.narration import Line, narrate_all_prepared
 from actors.runtime import Threads
 from actors.shutdown import LastResort, settle, stop_in_order, within
 from actors.status import RejectedFrames, headline, snapshot
@@ -58,8 +58,8 @@ log = logger.bind(module="__main__")
 class MultiSymbolBot:
     """A multi-symbol futures bot: `initialize`, then `run`, then `cleanup`.
 
-    Without a `config` the settings come from environment, `.env` and defaults.  The properties are
-    read-only snapshots by symbol; the actors that own the data go on working meanwhile.
+    Without a `config` the settings come from environment, `.env` and defaults.  Properties are
+    read-only snapshots by symbol; the data's actors go on working meanwhile.
     """
 
     def __init__(self, config: Config | None = None) -> None:
@@ -298,12 +298,7 @@ class MultiSymbolBot:
             instruments=prepared.instruments,
             models=assembly.shelf.hashes(),
         )
-        told = (
-            line
-            for symbol, instrument in prepared.instruments.items()
-            for line in narrate_prepared(instrument, prepared.leverage[symbol])
-        )
-        for level, module, text in (*lines, *told):
+        for level, module, text in (*lines, *narrate_all_prepared(*prepared)):
             logger.bind(module=module).log(level, text)
 
     # ------------------------------------------------------------------ the tree

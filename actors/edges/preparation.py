@@ -72,7 +72,8 @@ async def _all_set_up(
     answers = await asyncio.gather(
         *(_set_up(client, retrying, gate, symbol, leverage[symbol]) for symbol in wrong)
     )
-    return right | dict(zip(wrong, answers, strict=True))
+    found = right | dict(zip(wrong, answers, strict=True))
+    return {symbol: found[symbol] for symbol in symbols}
 
 
 def _require_one_way(mode: dict[str, Any]) -> None:
