@@ -58,8 +58,7 @@ log = logger.bind(module="__main__")
 class MultiSymbolBot:
     """A multi-symbol futures bot: `initialize`, then `run`, then `cleanup`.
 
-    Without a `config` the settings come from environment, `.env` and defaults.  Properties are
-    read-only snapshots by symbol; the data's actors go on working meanwhile.
+    Without a `config` the settings come from environment, `.env` and defaults.  Properties are copies.
     """
 
     def __init__(self, config: Config | None = None) -> None:
@@ -161,9 +160,9 @@ class MultiSymbolBot:
         try:
             await self._connect(assembly, clock, (*models.lines, *assembly.size_lines()))
         except UnavailableError:
-            if self._stopping.is_set():
-                return self._asked_to_stop()
-            raise
+            if not self._stopping.is_set():
+                raise
+            return self._asked_to_stop()
         self._start_tree(assembly, epoch)
         await self._until_up()
         if self._stopping.is_set():
@@ -217,9 +216,8 @@ class MultiSymbolBot:
     async def cleanup(self) -> None:
         """Stop in order: control, supervisor, symbols, feed, execution, risk, persistence, venue.
 
-        Before the feed stops, what is held is compared with the venue and a missing stop is placed.
-        Positions keep their stops on the venue.  What hangs is left behind after its limit.  Safe
-        to call after a failed `initialize`, and while `run` is waiting: it returns.
+        Before the feed stops, the book is compared with the venue and a missing stop is placed; stops
+        stay.  What hangs is left behind.  Safe after a failed `initialize` and while `run` waits.
         """
         self._stopping.set()
         if self._notify is not None:
