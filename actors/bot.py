@@ -58,7 +58,7 @@ log = logger.bind(module="__main__")
 class MultiSymbolBot:
     """A multi-symbol futures bot: `initialize`, then `run`, then `cleanup`.
 
-    Without a `config` the settings come from environment, `.env` and defaults.  Properties are copies.
+    Without a `config` the settings come from environment, `.env`, defaults.  Properties are copies.
     """
 
     def __init__(self, config: Config | None = None) -> None:
@@ -216,7 +216,7 @@ class MultiSymbolBot:
     async def cleanup(self) -> None:
         """Stop in order: control, supervisor, symbols, feed, execution, risk, persistence, venue.
 
-        Before the feed stops, the book is compared with the venue and a missing stop is placed; stops
+        Before the feed stops, book and venue are compared and a missing stop is placed; stops
         stay.  What hangs is left behind.  Safe after a failed `initialize` and while `run` waits.
         """
         self._stopping.set()
