@@ -15,8 +15,14 @@ KILLS ?= 10
 RANDOM ?= 200
 # Test files at once; more than cores, for the process tests mostly wait.
 JOBS ?= 3
+# The longest files begin first, so that none of them runs alone at the end.
+ORDER := tests/chaos/test_short_chaos.py tests/simulation tests/process tests
 
-.PHONY: install run test chaos chaos-short lint lock
+# Public backtest engines that ours is measured beside, each in its own environment.
+PEERS := backtesting vectorbt backtrader bt nautilus_trader
+PEER_LOCKS := tests/benchmarks/peers/requirements
+
+.PHONY: install run test chaos chaos-short lint lock peers bench-peers lock-peers
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -26,7 +32,8 @@ run: install
 	@exec $(PYTHON) run.py $(ARGS)
 
 test: $(TEST_READY) $(COMPILED)
-	@exec $(PYTHON) -m pytest -n $(JOBS) --dist loadfile --benchmark-disable $(ARGS)
+	@exec $(PYTHON) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder \
+		--benchmark-disable $(if $(findstring tests/,$(ARGS)),,$(ORDER)) $(ARGS)
 
 # The bot on one thread under faults, a run a seed, a process a core, then killed at every point; a
 # failing run prints the line that reruns it.  Then the real process: KILLS at each point, RANDOM at
@@ -44,6 +51,23 @@ lint: $(TEST_READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+# Our backtest beside its peers on the same bars and the same rule.
+bench-peers: install peers
+	@exec $(PYTHON) -m tests.benchmarks.peers $(ARGS)
+
+peers: $(PEERS:%=.peers/%/.ready)
+
+# One that cannot be installed here is left out of the table.
+.peers/%/.ready: $(PEER_LOCKS)/%.txt | $(PYTHON)
+	@echo 'Installing $* into .peers/, about a minute ...'
+	@$(PYTHON) -m venv --clear .peers/$*
+	@.peers/$*/bin/python -m pip --disable-pip-version-check -qq install --require-hashes \
+		--only-binary :all: --requirement $< && touch $@ || echo '$* cannot be installed here' >&2
+
+lock-peers:
+	@for peer in $(PEERS); do echo $$peer | $(LOCK) - --only-binary :all: \
+		--output-file $(PEER_LOCKS)/$$peer.txt || exit 1; done
 
 # Needs uv; CI and users need only the files that it writes.  The test tools are resolved first and
 # bind the other files, so that all install the same versions.

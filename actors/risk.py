@@ -15,7 +15,7 @@ class RiskActor(TradingActor):
     State:  positions, reservations, marks, returns, wallet, trading day, latches, generations.
     In:     Proposal, ExitProposal, fills, positions, account, marks, klines, refusals, states of
             others, Halt, Flatten, Pause, Resume, Tick
-    Out:    Decision, Approval, ExitApproval, StateChanged, LossStreak, DayLedger
+    Out:    Decision, Approval, ExitApproval, StateChanged, LossStreak, SymbolRest, DayLedger
     If it dies: nothing is approved until it has read the book again and execution has reconciled.
     """
 

@@ -149,6 +149,11 @@ class Config(BaseSettings):
     TRAIN_BARS: Whole = setting(
         20_000, "Klines fetched from the venue for that, bars.", ge=1_000, le=600_000
     )
+    RECORD_ORDER_FLOW: Truth = switch(
+        "Record each closed bar with taker volume, trade and book imbalance as kline files in the "
+        "state directory; costs two streams a symbol.",
+        on=False,
+    )
     DRIFT_PSI_MAX: Real = setting(
         0.25, "Stability index of a feature above which drift is warned of.", gt=0
     )

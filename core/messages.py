@@ -317,6 +317,17 @@ class LossStreak:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SymbolRest:
+    """Until when nothing opens on a symbol, and when its stops could not be had; stored."""
+
+    symbol: str
+    until_wall_ns: int  # 0: it does not rest
+    reason: str
+    failures: tuple[int, ...]  # venue times, of the last day before the newest, ascending
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DayLedger:
     """The trading day by venue time: equity at its start and what happened since."""
 
@@ -709,6 +720,7 @@ class RecoveredBook:
     peak_equity: Decimal
     symbol_states: tuple[StateChanged, ...] = ()  # what is latched for single symbols
     loss_streaks: tuple[tuple[str, int], ...] = ()
+    rests: tuple[SymbolRest, ...] = ()  # the newest of each symbol
     entries: tuple[tuple[str, int], ...] = ()  # (symbol, venue ns) of the last day's, ascending
     absent: tuple[Intent, ...] = ()  # entries believed absent within the last 24 wall hours
     income_up_to_ns: int = 0  # venue time up to which no income is missing, 0: nothing known

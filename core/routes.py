@@ -60,6 +60,7 @@ ROUTES: dict[type[Any], tuple[Room, ...]] = {
     m.StateChanged: (Room.PERSISTENCE, Room.EXECUTION),
     m.StateRecorded: _RISK,
     m.LossStreak: _PERSISTENCE,
+    m.SymbolRest: _PERSISTENCE,
     m.DayLedger: _PERSISTENCE,
     m.RecordIntent: _PERSISTENCE,
     m.IntentRecorded: _EXECUTION,

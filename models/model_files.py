@@ -71,17 +71,23 @@ def keep_version(path: Path, sha256: str) -> None:
             old.parent.rmdir()
 
 
-def write_model(path: Path, model: Any, manifest: dict[str, Any], key_file: Path) -> dict[str, Any]:
-    """Write a model and its signed manifest, each in one step; makes the folder and the key.
+def packed(model: Any) -> bytes:
+    """Return a fitted model as its file holds it."""
+    buffer = io.BytesIO()
+    joblib.dump(model, buffer, compress=3)
+    return buffer.getvalue()
+
+
+def write_model(
+    path: Path, content: bytes, manifest: dict[str, Any], key_file: Path
+) -> dict[str, Any]:
+    """Write a packed model and its signed manifest, each in one step; makes folder and key.
 
     Returns the manifest as signed: `file`, `sha256` and `versions` are added.  A reader that meets
     only one of the two new files refuses the pair.  Raises OSError if the folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     key = _key(key_file)
-    buffer = io.BytesIO()
-    joblib.dump(model, buffer, compress=3)
-    content = buffer.getvalue()
     signed = manifest | {
         "file": path.name,
         "sha256": hashlib.sha256(content).hexdigest(),

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,8 +14,13 @@ from actors.assembly import load_predictors
 from actors.backtesting import Study, backtest, prepare
 from actors.commands.reading import read_and_say, say
 from actors.edges.history_report import HistoryReport
+from actors.edges.report_files import assets, writable, write_page
 from actors.edges.state_directory import StateDirectory
 from actors.edges.tape_files import tape_of
+from actors.full_backtesting import full_backtest
+from actors.narration import Line
+from actors.reporting.backtest_content import backtest_content
+from actors.reporting.page import page_of
 from config import Config
 from core.backtest.metrics import Figures, metrics_of, symbol_figures
 from core.backtest.result import BacktestResult, Trade
@@ -34,6 +39,9 @@ class BacktestOptions:
     funding: Path | None = None  # None: in `data`
     since: datetime | None = None  # inclusive
     until: datetime | None = None  # exclusive
+    report: Path | None = None  # where to write the page
+    trials: int | None = None  # settings tried on these bars, this one included
+    full: bool = False  # every bar goes through every machine
 
 
 def read_study(config: Config, options: BacktestOptions) -> Study:
@@ -57,23 +65,40 @@ def read_study(config: Config, options: BacktestOptions) -> Study:
     for level, _, line in models.lines:
         if level != "INFO":
             sys.stderr.write(f"{line}\n")
-    return prepare(recording, models.shelf)
+    return prepare(recording, models.shelf, said=_said(models.lines, config))
 
 
 def run(config: Config, options: BacktestOptions, *, as_json: bool) -> int:
     """Run one backtest and print it."""
+    if options.report is not None:
+        writable("--report", options.report)
     study = read_study(config, options)
     # Wall time of a command that a person waits for; nothing is decided by it.
     started = time.perf_counter()
     with _bar(study) as (decided, done):
-        result = backtest(study, config, since=options.since, decided=decided, done=done)
+        if options.full:
+            for symbol in config.SYMBOLS:  # decided on bar by bar
+                decided(symbol)
+            result = full_backtest(study, config, since=options.since, done=done)
+        else:
+            result = backtest(study, config, since=options.since, decided=decided, done=done)
     elapsed_s = time.perf_counter() - started
     document = document_of(result, elapsed_s)
+    if options.report is not None:
+        content = backtest_content(study, config, result, trials=options.trials)
+        write_page("--report", options.report, page_of(content, assets()))
+        document["report"] = str(options.report)
     if as_json:
         print(json.dumps(document))  # noqa: T201
     else:
         show(document)
     return 0
+
+
+def _said(lines: Iterable[Line], config: Config) -> tuple[str, ...]:
+    """Return what was told of the models without the folder they are in."""
+    folder = f"{StateDirectory.of(config).models}/"
+    return tuple(text.replace(folder, "") for _, _, text in lines)
 
 
 def document_of(result: BacktestResult, elapsed_s: float) -> dict[str, Any]:
@@ -155,10 +180,12 @@ def lines_of(document: Mapping[str, Any]) -> Iterator[str]:
         f"{document['bars']:,} bars, {_time(document['first'])} to {_time(document['last'])} UTC,"
         f" in {document['elapsed_s']:.2f} s"
     )
+    if "report" in document:
+        yield f"page: {document['report']}"
 
 
 def _closing(document: Mapping[str, Any]) -> int:
-    return len(document["halts"]) + 2
+    return len(document["halts"]) + 2 + ("report" in document)
 
 
 def _text(name: str, value: float | None) -> str:

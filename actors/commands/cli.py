@@ -137,6 +137,20 @@ def status(config: ConfigFile = None, as_json: AsJson = False) -> int:
     return show_status(settings_of(config), as_json=as_json)
 
 
+@app.command(epilog="Example: python run.py report --html report.html")
+def report(
+    config: ConfigFile = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write a page about it.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Show how the bot did: round trips, costs and ratios of what the database holds."""
+    from actors.commands.report import report as show_report
+
+    return show_report(settings_of(config), html, as_json=as_json)
+
+
 @app.command(epilog="Example: python run.py crash BTCUSDT")
 def crash(
     symbol: SymbolName,

@@ -30,7 +30,18 @@ SymbolList = Annotated[
 Jobs = Annotated[
     int | None, typer.Option("--jobs", metavar="N", help="Processes at once. [one per core]")
 ]
-Backend = Annotated[str, typer.Option("--backend", help="Where the work runs: local.")]
+Backend = Annotated[
+    str, typer.Option("--backend", metavar="local|ray", help="Where the work runs.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option("--address", metavar="A", help="Of a running Ray cluster. [one of this machine]"),
+]
+FundingDir = Annotated[
+    Path | None, typer.Option("--funding", metavar="DIR", help="Funding rates. [those in --data]")
+]
+FirstDay = Annotated[str | None, typer.Option("--from", metavar="D", help="First day, UTC. [all]")]
+DayAfter = Annotated[str | None, typer.Option("--to", metavar="D", help="Day after the last, UTC.")]
 
 
 def settings_of(config: str | None, **flags: Any) -> "Config":

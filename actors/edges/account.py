@@ -25,7 +25,7 @@ _INCOME_PERIOD_S = 60.0
 _INCOME_PAGE = 1000
 _PAGES_MAX = 10
 _OVERLAP_MS = 3_600_000  # rows may appear late: the last hour is read again
-_TRANSFERS = frozenset(
+TRANSFERS = frozenset(
     {"TRANSFER", "INTERNAL_TRANSFER", "CROSS_COLLATERAL_TRANSFER", "COIN_SWAP_DEPOSIT"}
     | {"COIN_SWAP_WITHDRAW", "STRATEGY_UMFUTURES_TRANSFER", "WELCOME_BONUS"}
 )
@@ -163,7 +163,7 @@ class Income:
             amount, asset = Decimal(row["income"]), str(row.get("asset", ""))
             quotes = self._worth.quotes
             worth = self._worth.known(amount, "" if asset in quotes else asset, quotes[0])
-            if row["incomeType"] in _TRANSFERS:
+            if row["incomeType"] in TRANSFERS:
                 transferred += worth if worth is not None else ZERO
             elif worth is None:
                 return None, None  # half a sum would be taken for the whole

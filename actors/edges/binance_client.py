@@ -134,8 +134,14 @@ class VenueSockets(BinanceSocketManager):
             self.ws_kwargs["compression"] = None
 
     async def market(self, streams: list[str]) -> ReconnectingWebsocket:
-        """Connect to market streams, combined; frames are `{"stream": .., "data": ..}`."""
-        return await self._connected(self.futures_multiplex_socket(streams, category="market"))
+        """Connect to market streams, combined; frames are `{"stream": .., "data": ..}`.
+
+        Best quotes go over another route than the rest: a socket carries only the one or the other.
+        """
+        quotes = {name.endswith("@bookTicker") for name in streams}
+        assert len(quotes) == 1, "one route a socket"
+        category = "public" if quotes.pop() else "market"
+        return await self._connected(self.futures_multiplex_socket(streams, category=category))
 
     async def user(self, listen_key: str) -> ReconnectingWebsocket:
         """Connect to the user stream of a listen key; frames are bare events."""

@@ -49,7 +49,12 @@ KLINE_COLUMNS: Final = (
     "ignore",
 )
 NEEDED: Final = KLINE_COLUMNS[:6]
-_EXTRA: Final = ("quote_volume", "count", "taker_buy_volume", "taker_buy_quote_volume")
+# What the bot records beside Binance's columns (`actors/edges/flow_recorder.py`), each -1..1.
+RECORDED: Final = ("trade_imbalance", "book_imbalance")
+_EXTRA: Final = (
+    *("quote_volume", "count", "taker_buy_volume", "taker_buy_quote_volume"),
+    *RECORDED,
+)
 _KLINES: Final = Columns(order=KLINE_COLUMNS, needed=NEEDED, optional=("close_time", *_EXTRA))
 _RATES: Final = Columns(
     order=("funding_time", "funding_interval_hours", "funding_rate"),
@@ -86,7 +91,8 @@ def read_history(
     """Return klines by symbol, in the order of `symbols`, or of all found if None.
 
     Frames: UTC DatetimeIndex `open_time`, float64 `open high low close volume`, and of
-    `quote_volume count taker_buy_volume taker_buy_quote_volume` what every file of the symbol has.
+    `quote_volume count taker_buy_volume taker_buy_quote_volume` and of `RECORDED` what every file
+    of the symbol has.
     What was repaired or left is added to `report`; `told` is called with files read and files in
     all, after each symbol.  Raises DataError.
     """

@@ -45,7 +45,10 @@ def check_bars(table: Table, interval: str, report: HistoryReport) -> Ints:
     table.refuse(price.min(axis=1) <= 0, "a price is not above zero")
     table.refuse(numbers["high"].to_numpy() < price.max(axis=1), "high is not the highest")
     table.refuse(numbers["low"].to_numpy() > price.min(axis=1), "low is not the lowest")
-    rest = numbers.drop(columns=["open_time", "open", "high", "low", "close"])
+    signed = [name for name in ("trade_imbalance", "book_imbalance") if name in numbers]
+    if signed:
+        table.refuse(numbers[signed].abs().to_numpy().max(axis=1) > 1, "an imbalance is beyond 1")
+    rest = numbers.drop(columns=["open_time", "open", "high", "low", "close", *signed])
     table.refuse(rest.to_numpy().min(axis=1) < 0, "a volume or count is negative")
     if "taker_buy_volume" in numbers:
         most = numbers["volume"].to_numpy() * (1 + 1e-9)

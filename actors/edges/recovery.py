@@ -27,10 +27,18 @@ from core.messages import (
     RecoveredBook,
     Side,
     StateChanged,
+    SymbolRest,
     TradingState,
 )
 from core.persistence.book import BookedFill, NetPosition, net_positions
-from core.persistence.rows import bases_from_text, intent_from_row, state_from_text, state_key
+from core.persistence.rows import (
+    bases_from_text,
+    intent_from_row,
+    rest_from_text,
+    rest_key,
+    state_from_text,
+    state_key,
+)
 from core.risk.tempo import NORM_NS, RECENT_BARS
 
 _BRACKET = tuple(Purpose)
@@ -66,6 +74,7 @@ def read_book(database: Database, now: Moment | None = None) -> RecoveredBook:
         peak_equity=max((Decimal(peak) for _, peak in epochs), default=Decimal(0)),
         symbol_states=_symbol_states(database),
         loss_streaks=_loss_streaks(database),
+        rests=_rests(database),
         entries=_entries(database, now),
         wishes=_wishes(database),
         absent=_absent(database, now),
@@ -180,6 +189,13 @@ def _loss_streaks(database: Database) -> tuple[tuple[str, int], ...]:
     query = StreakRow.select(StreakRow.symbol, StreakRow.losses).where(StreakRow.losses > 0)
     rows = query.order_by(StreakRow.symbol).tuples().execute(database)
     return tuple((symbol, int(losses)) for symbol, losses in rows)
+
+
+def _rests(database: Database) -> tuple[SymbolRest, ...]:
+    """Return how each symbol rests, by symbol."""
+    kept = BotState.select(BotState.value).where(BotState.key.startswith(rest_key("")))
+    rows = kept.order_by(BotState.key).tuples().execute(database)
+    return tuple(rest_from_text(text) for (text,) in rows)
 
 
 def _entries(database: Database, now: Moment | None) -> tuple[tuple[str, int], ...]:

@@ -112,6 +112,10 @@ class StateDirectory:
         """Folder of the embedded venue's own state."""
         return self.root / "venue"
 
+    def history(self, venue: str) -> Path:
+        """Return the folder of what the bot records of a venue's market, as kline files."""
+        return self.root / "history" / venue
+
     def create(self) -> None:
         """Make the folders, for this user alone, and see that they can be written to.
 

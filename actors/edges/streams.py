@@ -133,17 +133,32 @@ class Stream:
         try:
             if not self._sockets:
                 await self.connect()
-            async with asyncio.TaskGroup() as group:
-                for place in range(len(self._sockets)):
-                    group.create_task(self._keep(place))
-                if self._background is not None:
-                    group.create_task(self._background())
-        except* Exception as errors:  # noqa: BLE001 - whatever it was, the answer is a new socket
+            await self._until_lost()
+        except Exception as error:  # noqa: BLE001 - whatever it was, the answer is a new socket
             if self._up:
-                self._post(StreamDown(stream=self.name, reason=_described(errors)))
+                self._post(StreamDown(stream=self.name, reason=_described(error)))
             self._up = False
         finally:
             await self.close()
+
+    async def _until_lost(self) -> None:
+        """Pump every socket; raises what ended the first of them.
+
+        Not a TaskGroup: one that fails leaves its parent marked as cancelled (before Python 3.13),
+        and before 3.11.3 the next timeout of that task is then a cancellation: it ends for good.
+        """
+        tasks = [asyncio.create_task(self._keep(place)) for place in range(len(self._sockets))]
+        if self._background is not None:
+            tasks.append(asyncio.create_task(self._background()))
+        try:
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task in ended:
+                    task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _keep(self, place: int) -> None:
         """Pump one socket, and replace it before the venue's cut; raises what ends the pump."""
@@ -201,10 +216,7 @@ async def _ended(pump: asyncio.Task[None]) -> None:
     await asyncio.gather(pump, return_exceptions=True)
 
 
-def _described(errors: BaseExceptionGroup[Any]) -> str:
-    error = errors.exceptions[0]
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+def _described(error: Exception) -> str:
     if isinstance(error, StreamLostError):
         return str(error)
     if isinstance(error, ReadLoopClosed):

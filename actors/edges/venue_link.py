@@ -18,12 +18,14 @@ from actors.edges.binance_client import (
     VenueSockets,
     redirected,
 )
+from actors.edges.flow_recorder import FlowRecorder, flow_streams
 from actors.edges.gateway_requests import Requests
 from actors.edges.governor import Governor, governor_of
 from actors.edges.listing import Listing
 from actors.edges.preparation import Prepared, prepare
 from actors.edges.retrying import Retrying
 from actors.edges.snapshot import OrderNames, Snapshots
+from actors.edges.state_directory import StateDirectory
 from actors.edges.streams import (
     Attempts,
     ListenKey,
@@ -145,6 +147,11 @@ class VenueLink:
             attempts=attempts,
             silence_s=config.WEBSOCKET_TIMEOUT,
         )
+        self._recorder: FlowRecorder | None = None
+        if config.RECORD_ORDER_FLOW:
+            folder = StateDirectory.of(config).history(config.VENUE)
+            self._recorder = FlowRecorder(config, folder, news)
+        self._attempts = attempts
 
     async def connect(self) -> None:
         """Connect everything once; raises what the venue or the network raises.
@@ -174,7 +181,22 @@ class VenueLink:
             news=self._news,
         )
         streams = (self._user.run, self._market.run)
-        return (*streams, self._venue_clock.keep, health.keep, account.keep, self._listing.keep)
+        keepers = (self._venue_clock.keep, health.keep, account.keep, self._listing.keep)
+        return (*streams, *keepers, *self._flow_keepers())
+
+    def _flow_keepers(self) -> tuple[Callable[[], Any], ...]:
+        """Return what records order flow, if it is wanted; nothing waits for its streams."""
+        recorder = self._recorder
+        if recorder is None:
+            return ()
+        stream = Stream(
+            "flow",
+            openers=tuple(map(self._market_socket, flow_streams(self._config))),
+            on_frame=recorder.frame,
+            post=recorder.told,
+            attempts=self._attempts,
+        )
+        return (stream.run, recorder.keep)
 
     async def prepare(self, symbols: tuple[str, ...]) -> Prepared:
         """Do what `actors/edges/preparation.py` says."""
@@ -195,6 +217,8 @@ class VenueLink:
         """Close sockets and connections, within seconds."""
         await self._user.close()
         await self._market.close()
+        if self._recorder is not None:
+            self._recorder.close()
         await self._client.close_connection()
         await self._entries.close_connection()
 
@@ -242,6 +266,8 @@ class VenueLink:
         message = parse_market(frame["data"], str(frame.get("stream")))
         if isinstance(message, m.MarkPrice):
             self._venue_clock.witness(message.event_ns)
+        elif self._recorder is not None and isinstance(message, m.KlineFrame):
+            self._recorder.kline(message)
         if message is not None:
             self._news(message)
 

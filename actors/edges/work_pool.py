@@ -11,8 +11,12 @@ along, and the cluster stays as it was.
 
 import os
 import shutil
+import signal
+import socket
 import sys
 import tempfile
+import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +38,9 @@ ATTEMPTS_MAX: Final = 3
 _ROOT: Final = Path(__file__).parents[2]
 _NOT_SENT: Final = (".git", ".venv", "tests", "docs", "state", "*.db", "*.parquet", "*.csv.gz")
 _STORE_BYTES: Final = 256 * 2**20
+_LOOK_EVERY_S: Final = 1.0
+_LEFT_BEHIND: Final = 3
+_REACHED_WITHIN_S: Final = 5.0
 _LOST: Final = "a worker was lost; its work is done again"
 
 Task = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -90,26 +97,31 @@ class Pool(ABC):
         workers keep dying under a task.
         """
         results: list[Any] = [None] * len(tasks)
-        for index, result in self._results(tasks):
+        for index, result in self.each(tasks):
             results[index] = result
             done()
         return results
 
     @abstractmethod
-    def _results(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
-        """Yield (index of the task, its result) in the order in which they come."""
+    def each(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
+        """Yield (index of the task, its result) in the order in which they come.
+
+        Raises as `run`.
+        """
 
 
 class _LocalPool(Pool):
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs
 
-    def _results(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
+    def each(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
         left = dict(enumerate(tasks))
         for attempt in range(1, ATTEMPTS_MAX + 1):
             # One alone would run in this process, and what kills a worker would kill us.
             workers = 1 if self._jobs == 1 else max(2, min(self._jobs, len(left)))
-            pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
+            pool = joblib.Parallel(
+                n_jobs=workers, return_as="generator_unordered", initializer=_settle_in
+            )
             wishes = [joblib.delayed(_numbered)(index, *task) for index, task in left.items()]
             try:
                 for index, result in pool(wishes):
@@ -130,7 +142,7 @@ class _RayPool(Pool):
         # One copy in the cluster of each argument that tasks share; held, so that ids stay true.
         self._held: dict[int, tuple[Any, Any]] = {}
 
-    def _results(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
+    def each(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
         waiting = {self._begin(index, tasks[index]): (index, 1) for index in range(len(tasks))}
         lost = (
             self._ray.exceptions.WorkerCrashedError,
@@ -179,11 +191,12 @@ def _cluster(address: str | None, jobs: int) -> Iterator[Any]:
     # Read by Ray when it is imported: nothing is reported to anybody, and a cluster of our own
     # listens on the loopback address only (its switch for systems without clusters).
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if address is None:
+    if address is None or _on_loopback_only(address):
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     import ray
 
     folder = tempfile.mkdtemp(prefix="ray-")
+    asked_to_end = signal.getsignal(signal.SIGTERM)
     quiet = {"log_to_driver": False, "logging_level": "error", "configure_logging": False}
     try:
         if address is None:
@@ -197,17 +210,61 @@ def _cluster(address: str | None, jobs: int) -> Iterator[Any]:
         else:
             code = {"working_dir": str(_ROOT), "excludes": list(_NOT_SENT)}
             ray.init(address=address, runtime_env=code, **quiet)
+        # Ray takes SIGTERM for itself and aborts by it; it is ours to end by.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, asked_to_end)
         yield ray
     except (ConnectionError, RuntimeError, ValueError) as error:
         if ray.is_initialized():
             raise
-        raise UnavailableError(
-            f"the Ray cluster {address or 'of this machine'} cannot be reached ({error})."
-            " Fix: start it, or correct --address"
-        ) from error
+        raise _unreachable(address, error) from error
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _on_loopback_only(address: str) -> bool:
+    """Tell whether a cluster listens on this machine's loopback address and on no other of it.
+
+    Ray would ask for it at the outward address, and wait for ever.  Raises UnavailableError if
+    nobody listens at all; what is no HOST:PORT (such as `auto`) is left to Ray.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not (colon and port.isdecimal()):
+        return False
+    try:
+        socket.create_connection((host, int(port)), _REACHED_WITHIN_S).close()
+    except (OSError, OverflowError) as error:
+        raise _unreachable(address, error) from error
+    if host != "localhost" and not host.startswith("127."):
+        return False
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outward:
+            outward.connect(("192.0.2.1", 9))  # nothing is sent: it only picks the own address
+            own = outward.getsockname()[0]
+        socket.create_connection((own, int(port)), _REACHED_WITHIN_S).close()
+    except OSError:
+        return True
+    return False
+
+
+def _unreachable(address: str | None, error: Exception) -> UnavailableError:
+    return UnavailableError(
+        f"the Ray cluster {address or 'of this machine'} cannot be reached ({error})."
+        " Fix: start it, correct --address, or give both sides one RAY_AUTH_TOKEN"
+    )
+
+
+def _settle_in() -> None:
+    """Leave Ctrl-C to the driver, and leave with it however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _leave_with(driver: int) -> None:
+    while os.getppid() == driver:
+        time.sleep(_LOOK_EVERY_S)
+    os._exit(_LEFT_BEHIND)
 
 
 def _numbered(index: int, work: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[int, Any]:

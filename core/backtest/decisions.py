@@ -55,7 +55,7 @@ def decide(
     SelfCheckError if decisions at once differ from single ones, as those that know the future do.
     """
     proven = type(strategy) is EnhancedStrategy  # its rows are held against its rule by tests
-    if isinstance(strategy, RowStrategy) and decides_rows(strategy):
+    if isinstance(strategy, RowStrategy) and decides_rows(type(strategy)):
         rows = strategy.decide_rows(frame, told)
         if told is None and not proven:
             _compare(strategy, frame, rows, bars_kept, bars_min)
@@ -74,12 +74,12 @@ def decide(
     return rows
 
 
-def decides_rows(strategy: Strategy) -> bool:
+def decides_rows(strategy: type) -> bool:
     """Tell whether a strategy decides on all rows at once by its own rule.
 
     A subclass that changes the rule and inherits `decide_rows` does not: that one knows the old.
     """
-    for owner in type(strategy).__mro__:
+    for owner in strategy.__mro__:
         if "decide_rows" in vars(owner):
             return True
         if any(name in vars(owner) for name in _RULES):

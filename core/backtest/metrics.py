@@ -14,7 +14,7 @@ from core.backtest.luck import drawdowns
 from core.backtest.result import BacktestResult, Trade
 from core.symbol.indicators import FloatArray
 
-_YEAR_MS = 365 * 86_400_000
+YEAR_MS = 365 * 86_400_000
 Figures = dict[str, float | int | None]
 
 
@@ -30,7 +30,7 @@ def metrics_of(result: BacktestResult) -> Figures:
     """Return the figures of the whole portfolio; None where there is nothing to divide by."""
     equity = np.concatenate([[float(result.start_equity)], result.equity])
     returns = returns_of(equity)
-    per_year = _YEAR_MS / result.interval_ms
+    per_year = YEAR_MS / result.interval_ms
     sharpe = sharpe_ratio(returns)
     years = len(result.equity) / per_year
     total = float(result.end_equity / result.start_equity) - 1.0

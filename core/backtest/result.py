@@ -17,6 +17,8 @@ class ExitReason(StrEnum):
     SIGNAL = "signal"  # the strategy said CLOSE
     LIQUIDATION = "liquidation"
     END = "end"  # the tape ended
+    EXIT = "exit"  # live: the bot closed it at market
+    UNKNOWN = "unknown"  # live: what closed it is not stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from core.risk.machine import RiskMachine
 from core.risk.policy import RiskPolicy
 from core.risk.risk_manager import RiskManager
 from core.symbol.strategy import CLOSE_ROW, DecidedRows
+from core.venue.simulated.positions import cash
 
 _NEARLY = 1e-9  # of equity: what floats may be off; risk decides exactly
 _BPS = Decimal(10_000)
@@ -164,7 +165,7 @@ class _Run:
                 for s, rows in zip(self._symbols, self._decided, strict=True)
             },
             refusals=dict(sorted(self._desk.refusals.items())),
-            halts=tuple(_halt(one) for one in self._desk.halts),
+            halts=tuple(halt_of(one) for one in self._desk.halts),
             filled_bars=dict(filled_bars),
             predicted_by=dict(predicted_by),
         )
@@ -204,7 +205,7 @@ class _Run:
             held = self._books.held.get(place)
             if held is not None:
                 mark = _price(self._tape, place, CLOSE, bar)
-                amount = -held.side.sign * held.quantity * mark * rate
+                amount = cash(-held.side.sign * held.quantity * mark * rate)
                 held.funding += amount
                 self._desk.funded(bar, amount)
 
@@ -251,7 +252,7 @@ class _Run:
         price = self._slipped(place, _price(self._tape, place, OPEN, bar), side)
         quantity = approval.quantity
         distance = liquidation_distance(instrument, side, quantity, price, costs.leverage)
-        fee = quantity * price * costs.fee
+        fee = cash(quantity * price * costs.fee)
         held = Held(
             symbol=symbol,
             side=side,
@@ -298,13 +299,13 @@ class _Run:
             fee = Decimal(0)
         else:
             price = self._slipped(place, price, side)
-            fee = held.quantity * price * costs.fee
+            fee = cash(held.quantity * price * costs.fee)
         at_ms = int(self._tape.open_ms[bar])
         if reason is ExitReason.END:
             at_ms += self._tape.interval_ms
         elif within:
             at_ms += self._tape.interval_ms // 2
-        gained = held.side.sign * held.quantity * (price - held.entry_price)
+        gained = cash(held.side.sign * held.quantity * (price - held.entry_price))
         held.fees += fee
         self._books.book(held, bar, at_ms, price, gained, reason)
         self._desk.filled(
@@ -356,7 +357,8 @@ def _boundaries(tape: Tape, settlements: Mapping[int, object]) -> list[int]:
     return sorted({*midnights.tolist(), *settlements})
 
 
-def _halt(state: m.StateChanged) -> Halt:
+def halt_of(state: m.StateChanged) -> Halt:
+    """Return a latched state as the result tells it."""
     return Halt(
         at_ms=state.at_ns // NS_PER_MS,
         symbol=state.symbol,

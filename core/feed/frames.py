@@ -1,9 +1,10 @@
 """Frames of the venue's sockets into messages: tolerant of unknown keys, strict on used ones.
 
-`parse_market` takes the payload of a market stream (the `data` of a combined frame), `parse_user`
-an event of the user stream.  Both answer None for what is known and of no use, and `FrameRejected`
-for what cannot be used; neither raises for any JSON value.  Venue times are milliseconds there and
-nanoseconds here.  Payload shapes: the venue reference, sections 6.3 and 7.
+`parse_market` takes the payload of a market stream (the `data` of a combined frame), `parse_flow`
+that of a trade or quote stream, `parse_user` an event of the user stream.  All answer None for what
+is known and of no use, and `FrameRejected` for what cannot be used; none raises for any JSON value.
+Venue times are milliseconds there and nanoseconds here.  Payload shapes: the venue reference,
+sections 6.3 and 7.
 """
 
 import math
@@ -12,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.clock import NS_PER_MS
+from core.feed.order_flow import BookTop, TradePrint
 from core.messages import (
     AccountUpdate,
     AlgoUpdate,
@@ -24,6 +26,7 @@ from core.messages import (
 )
 
 MarketMessage = KlineFrame | MarkPrice | FrameRejected | None
+FlowHeard = TradePrint | BookTop | FrameRejected | None
 UserMessage = OrderUpdate | AlgoUpdate | AccountUpdate | FrameRejected | None
 
 _SAMPLE_MAX = 120
@@ -55,6 +58,12 @@ def parse_market(payload: Any, stream: str) -> MarketMessage:
     """Read one event of a market stream; `stream` names it in a rejection."""
     message: MarketMessage = _parse(payload, stream, _MARKET, frozenset())
     return message
+
+
+def parse_flow(payload: Any, stream: str) -> FlowHeard:
+    """Read one aggregate trade or best quote, as `core/feed/order_flow.py` takes them."""
+    heard: FlowHeard = _parse(payload, stream, _FLOW, frozenset())
+    return heard
 
 
 def parse_user(payload: Any, stream: str = "private") -> UserMessage:
@@ -138,6 +147,32 @@ def _mark(payload: dict[str, Any]) -> MarkPrice:
     )
 
 
+# ---------------------------------------- order flow
+def _trade(payload: dict[str, Any]) -> TradePrint:
+    maker = payload.get("m")
+    if not isinstance(maker, bool):
+        raise _UnusableError("m is not a boolean")
+    return TradePrint(
+        symbol=_word(payload, "s"),
+        number=_whole(payload, "a"),
+        buyer_is_maker=maker,
+        at_ns=_time_ms(payload, "T") * NS_PER_MS,
+    )
+
+
+def _book(payload: dict[str, Any]) -> BookTop:
+    bid, ask = _real(payload, "B"), _real(payload, "A")
+    if bid < 0 or ask < 0:
+        raise _UnusableError(f"quantities {bid} and {ask} are not both 0 or more")
+    return BookTop(
+        symbol=_word(payload, "s"),
+        number=_whole(payload, "u"),
+        bid_quantity=bid,
+        ask_quantity=ask,
+        at_ns=_time_ms(payload, "T") * NS_PER_MS,
+    )
+
+
 # ---------------------------------------- user
 def _order(payload: dict[str, Any]) -> OrderUpdate:
     order = _object(payload, "o")
@@ -198,6 +233,10 @@ def _account(payload: dict[str, Any]) -> AccountUpdate | None:
 _MARKET: dict[str, Callable[[dict[str, Any]], Any]] = {
     "kline": _kline,
     "markPriceUpdate": _mark,
+}
+_FLOW: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "aggTrade": _trade,
+    "bookTicker": _book,
 }
 _USER: dict[str, Callable[[dict[str, Any]], Any]] = {
     "ORDER_TRADE_UPDATE": _order,

@@ -13,6 +13,8 @@ from core.persistence.rows import (
     bases_text,
     exact,
     plain,
+    rest_key,
+    rest_text,
     state_key,
     state_text,
     utc_text,
@@ -193,6 +195,11 @@ def streak_write(message: m.LossStreak, epoch: int) -> Write:
         ("epoch", epoch),
     )
     return Write(table="loss_streaks", operation=Operation.UPSERT, values=values, key=("symbol",))
+
+
+def rest_write(message: m.SymbolRest) -> Write:
+    """Keep until when a symbol rests, and the stops that it could not have."""
+    return bot_state_write(rest_key(message.symbol), rest_text(message), message.at_ns)
 
 
 def day_write(ledger: m.DayLedger, epoch: int, venue_ns: int) -> Write:

@@ -23,6 +23,7 @@ from core.persistence.facts import (
     income_write,
     move_write,
     order_write,
+    rest_write,
     state_writes,
     streak_write,
     valuation,
@@ -57,6 +58,7 @@ PersistenceInput = (
     | m.Reconciled
     | m.StateChanged
     | m.LossStreak
+    | m.SymbolRest
     | m.DayLedger
     | m.ActorEvent
 )
@@ -112,6 +114,8 @@ class PersistenceMachine:
                 return (day_write(message, self._epoch, now.venue_ns),)
             case m.LossStreak():
                 return (streak_write(message, self._epoch),)
+            case m.SymbolRest():
+                return (rest_write(message),)
             case m.ActorEvent():
                 at_ns = message.at_ns or now.venue_ns
                 event = (message.name, message.generation, message.event, message.detail, at_ns)

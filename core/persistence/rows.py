@@ -13,7 +13,16 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from core.messages import Decision, Intent, Purpose, Reservation, RuleCheck, Side, StateChanged
+from core.messages import (
+    Decision,
+    Intent,
+    Purpose,
+    Reservation,
+    RuleCheck,
+    Side,
+    StateChanged,
+    SymbolRest,
+)
 from core.messages import TradingState as State
 from core.persistence.audit import Audit
 
@@ -174,6 +183,34 @@ def state_from_text(text: str) -> StateChanged:
     """Read back what `state_text` wrote."""
     fields = json.loads(text)
     return StateChanged(**{**fields, "state": State(fields["state"])})
+
+
+def rest_key(symbol: str) -> str:
+    """Return the key of `bot_state` that holds how a symbol rests.
+
+    >>> rest_key("BTCUSDT")
+    'rest:BTCUSDT'
+    """
+    return f"rest:{symbol}"
+
+
+def rest_text(message: SymbolRest) -> str:
+    """Write how a symbol rests as the JSON kept under `rest_key` in `bot_state`."""
+    return json.dumps(
+        {
+            "symbol": message.symbol,
+            "until_wall_ns": message.until_wall_ns,
+            "reason": message.reason,
+            "failures": message.failures,
+            "at_ns": message.at_ns,
+        }
+    )
+
+
+def rest_from_text(text: str) -> SymbolRest:
+    """Read back what `rest_text` wrote."""
+    fields = json.loads(text)
+    return SymbolRest(**{**fields, "failures": tuple(fields["failures"])})
 
 
 def _check_rows(checks: tuple[RuleCheck, ...]) -> list[list[str | bool]]:

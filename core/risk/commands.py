@@ -1,7 +1,7 @@
 """Who may latch and release: a person, the venue's refusals, execution's failures, the breaker."""
 
 from core import messages as m
-from core.clock import NS_PER_DAY, Moment
+from core.clock import NS_PER_DAY, NS_PER_S, Moment
 from core.execution.classify import Action, classify
 from core.messages import Failure, Purpose
 from core.risk.book import Book
@@ -24,7 +24,7 @@ from core.risk.standing import Standing
 from core.risk.tempo import Entries, Signals
 from core.risk.trips import Trips
 
-Told = tuple[m.StateChanged | m.LossStreak | m.DayLedger, ...]
+Told = tuple[m.StateChanged | m.LossStreak | m.SymbolRest | m.DayLedger, ...]
 
 
 class Commands:
@@ -78,7 +78,8 @@ class Commands:
         for symbol in dict.fromkeys((*scopes, *forgiven)):
             self._entries.count_anew(symbol)
             self._signals.forget(symbol)
-            self._unprotected.pop(symbol, None)
+            if self._unprotected.pop(symbol, None):
+                out += (self._rest(symbol, now),)
         if not wish.symbol:
             self._book.forgive_drawdown()
             out += (self._book.day,) if self._book.day is not None else ()
@@ -110,6 +111,7 @@ class Commands:
             case Action.REFRESH_ACCOUNT if failure.purpose is Purpose.ENTRY:
                 wait_s = self._policies.for_symbol(failure.symbol).MARGIN_COOLDOWN_S
                 self._standing.pause(failure.symbol, wait_s, reason, now)
+                return (self._rest(failure.symbol, now),)
         return ()
 
     def protection_failed(self, failure: m.ProtectionFailed, now: Moment) -> Told:
@@ -119,10 +121,35 @@ class Commands:
         known = self._unprotected.get(failure.symbol, ())
         recent = (*(at for at in known if at > failure.at_ns - NS_PER_DAY), failure.at_ns)
         self._unprotected[failure.symbol] = recent
+        rest = self._rest(failure.symbol, now)
         if len(recent) < policy.PROTECTION_FAILURES_MAX:
-            return ()
+            return (rest,)
         reason = f"{len(recent)} stops could not be had within a day, last: {failure.reason}"
-        return self._latches.latch(PROTECTION_FAILED, reason, now, scope=failure.symbol)
+        return (rest, *self._latches.latch(PROTECTION_FAILED, reason, now, scope=failure.symbol))
+
+    def restore(self, rests: tuple[m.SymbolRest, ...], now: Moment) -> None:
+        """Let symbols rest on as they were stored, and count on the stops they could not have.
+
+        No rest is longer than one that begins now: the clock may have been set back.
+        """
+        for rest in rests:
+            policy = self._policies.for_symbol(rest.symbol)
+            most_s = max(policy.PROTECTION_COOLDOWN_S, policy.MARGIN_COOLDOWN_S)
+            left_s = min(most_s, (rest.until_wall_ns - now.wall_ns) / NS_PER_S)
+            if left_s > 0:
+                self._standing.pause(rest.symbol, left_s, rest.reason, now)
+            if rest.failures:
+                self._unprotected[rest.symbol] = rest.failures
+
+    def _rest(self, symbol: str, now: Moment) -> m.SymbolRest:
+        until_ns, reason = self._standing.pauses.get(symbol, (0, ""))
+        return m.SymbolRest(
+            symbol=symbol,
+            until_wall_ns=until_ns,
+            reason=reason,
+            failures=self._unprotected.get(symbol, ()),
+            at_ns=now.venue_ns,
+        )
 
     # ------------------------------------------------------------------ throttles
     def streak(self, streak: m.LossStreak | None, now: Moment) -> Told:

@@ -20,6 +20,7 @@ from core.risk.correlation import Returns
 from core.risk.day import PEAK, base_of
 from core.risk.gate import AFTER_SIZING, BEFORE_SIZING
 from core.risk.latches import ACCOUNT, Latches, stricter
+from core.risk.mail import RiskInput, RiskOutput
 from core.risk.policy import Policies, sizing_limits
 from core.risk.review import Review
 from core.risk.risk_manager import RiskManager
@@ -28,33 +29,6 @@ from core.risk.standing import Note, Standing
 from core.risk.tempo import Entries, Signals
 from core.risk.trips import Trips
 from core.venue.instrument import Instrument
-
-RiskInput = (
-    Note
-    | m.Proposal
-    | m.ExitProposal
-    | m.MarkPrice
-    | m.ClosedKline
-    | m.KlineHistory
-    | m.AccountUpdate
-    | m.AccountSnapshot
-    | m.FillBooked
-    | m.PositionChanged
-    | m.EntryEnded
-    | m.OrderFailed
-    | m.ProtectionFailed
-    | m.RecoveredBook
-    | m.StateRecorded
-    | m.InstrumentChanged
-    | m.CorrelatedFailure
-    | m.CorrelatedFailureCleared
-    | m.Halt
-    | m.Flatten
-    | m.Pause
-    | m.Resume
-    | m.Tick
-)
-RiskOutput = m.Decision | m.Approval | m.ExitApproval | m.StateChanged | m.DayLedger | m.LossStreak
 
 _DECIDED_KEPT = 1_000
 
@@ -201,7 +175,7 @@ class RiskMachine:
             case m.CorrelatedFailureCleared():
                 return self._commands.clear_reduce(message, now)
             case m.RecoveredBook():
-                return self._recover(message)
+                return self._recover(message, now)
             case _:
                 self._learn(message, now)
                 return ()
@@ -370,7 +344,7 @@ class RiskMachine:
             return ()
         return self._breaker.judge(self.book, now)
 
-    def _recover(self, recovered: m.RecoveredBook) -> tuple[RiskOutput, ...]:
+    def _recover(self, recovered: m.RecoveredBook, now: Moment) -> tuple[RiskOutput, ...]:
         """Start from what the database holds; positions follow from execution.
 
         Comes again whenever execution restarts.  Day, latches, streaks and counts are then older
@@ -385,6 +359,7 @@ class RiskMachine:
                 if stored is not None:
                     self._latches.restore(stored)
             self._trips.restore(recovered)
+            self._commands.restore(recovered.rests, now)
             self._entries.restore(recovered.entries)
             self._account.signals.restore(recovered.wishes)
         for intent, _ in recovered.intents:

@@ -14,11 +14,12 @@ from config import Config
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = {
-    *("run", "venue", "train", "evaluate", "status", "crash"),
+    *("run", "venue", "train", "evaluate", "status", "crash", "report"),
     *("trace", "explain", "replay", "replay-crash", "revive"),
     *("halt", "resume", "flatten", "pause", "panic", "check"),
     "download",
     "backtest",
+    "sweep",
 }
 
 

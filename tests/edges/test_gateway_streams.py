@@ -69,7 +69,7 @@ class Bench:
     def stream(self, feed: Feed, sockets: int = 1, **given: Any) -> Stream:
         stream = Stream(
             "market",
-            openers=[feed.open] * sockets,
+            openers=given.pop("openers", [feed.open] * sockets),
             on_frame=self.frames.append,
             post=self.said.append,
             attempts=given.pop("attempts", Attempts()),
@@ -149,6 +149,28 @@ def test_a_dead_venue_is_not_stormed(bench):
     feed.dead = False
     bench.run(HOUR_S + 700)
     assert sum(isinstance(word, StreamUp) for word in bench.said) == 4
+
+
+def test_it_is_rebuilt_after_a_loss_also_when_an_attempt_runs_into_its_time_limit(bench):
+    feed = Feed(bench.loop)
+    hangs = iter((False, True, False))
+
+    async def slow() -> FeedSocket:
+        async with asyncio.timeout(3):
+            await asyncio.sleep(60 * next(hangs))
+            return await feed.open()
+
+    bench.stream(feed, openers=[slow], silence_s=90)
+    bench.run(61)
+    next(iter(feed.open_now)).mute = True
+    bench.run(300)
+    assert bench.said == [
+        StreamUp(stream="market", connection=1),
+        StreamDown(stream="market", reason="silence"),
+        StreamUp(stream="market", connection=2),
+    ]
+    tasks = [task for task in bench.loop.tasks() if task.cancelling()]
+    assert tasks == []  # a task marked as cancelled takes its next timeout for a cancellation
 
 
 def test_up_is_said_only_once_every_socket_is(bench):

@@ -67,8 +67,8 @@ def test_later_candles_are_scored_by_the_saved_model(options, tmp_path):
 
 
 def test_options_that_cannot_be_met_are_refused(options):
-    with pytest.raises(UsageError, match="--backend ray"):
-        run_train(replace(options, backend="ray"))
+    with pytest.raises(UsageError, match="--backend must be local or ray, was dask"):
+        run_train(replace(options, backend="dask"))
     with pytest.raises(UsageError, match="--jobs must be at least 1"):
         run_train(replace(options, jobs=0))
     with pytest.raises(UsageError, match="--symbols is empty"):

@@ -197,6 +197,17 @@ def a_streak(losses: int = 3, symbol: str = "BTCUSDT") -> m.LossStreak:
     return m.LossStreak(symbol=symbol, losses=losses, at_ns=T0)
 
 
+def a_rest(symbol: str = "BTCUSDT", **changes: Any) -> m.SymbolRest:
+    rest = m.SymbolRest(
+        symbol=symbol,
+        until_wall_ns=T0 + 300_000_000_000,
+        reason="no stop to be had: -4045 too many",
+        failures=(T0 - 5, T0),
+        at_ns=T0,
+    )
+    return replace(rest, **changes)
+
+
 def a_signal(**changes: Any) -> m.SignalComputed:
     signal = m.SignalComputed(
         symbol="BTCUSDT",

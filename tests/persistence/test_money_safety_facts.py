@@ -20,6 +20,7 @@ from tests.persistence.builders import (
     a_moment,
     a_move,
     a_record,
+    a_rest,
     a_state,
     a_streak,
     an_account,
@@ -122,6 +123,13 @@ def test_loss_streaks_and_peak_equity_come_back(database, db_url):
     book = _reopened(db_url)
     assert book.loss_streaks == (("BTCUSDT", 3),)
     assert book.peak_equity == Decimal("12000.5")
+
+
+def test_the_newest_rest_of_each_symbol_comes_back(database, db_url):
+    older, newest = a_rest(failures=(T0 - 5,)), a_rest()
+    other = a_rest("ETHUSDT", until_wall_ns=0, reason="", failures=())
+    _told(database, [older, other, newest, a_state(symbol="SOLUSDT")])
+    assert _reopened(db_url).rests == (newest, other)
 
 
 def _entry(name: str, state: str, hours_ago: float, symbol: str = "BTCUSDT") -> list[Any]:

@@ -29,6 +29,13 @@ def eventually(what: str, probe: Callable[[], Any], within_s: float = 60.0) -> A
     raise AssertionError(f"{what}: not within {within_s:.0f} s")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _hears_ctrl_c() -> None:
+    """A suite begun in the background is deaf to Ctrl-C, and what it starts would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Process:
     """A command of run.py; its output goes to a file that a failing test shows."""
 
@@ -70,7 +77,7 @@ class Process:
         self._process.kill()
         self._process.wait(10)
 
-    def interrupt(self, within_s: float = 15.0) -> int:
+    def interrupt(self, within_s: float = 60.0) -> int:
         """Press Ctrl-C and return its exit code."""
         self._process.send_signal(signal.SIGINT)
         return self._process.wait(within_s)
@@ -115,7 +122,7 @@ class World:
             assert venue.alive(), venue.text()
             return lines[0].removeprefix("venue ready on ").strip() if lines else ""
 
-        self.url = eventually("the venue says it is ready", address, 30)
+        self.url = eventually("the venue says it is ready", address, 90)
         return venue
 
     def start_bot(self, wrapper: tuple[str, ...] = (), **env: str) -> Process:

@@ -131,6 +131,6 @@ def test_stops_fire_without_the_bot_and_the_next_start_adopts_the_venue(world: W
         known = {row["trade_id"] for row in world.rows("SELECT trade_id FROM trades")}
         return {f"{t['symbol']}:{t['id']}" for t in fired} <= known
 
-    eventually("what happened meanwhile is booked", booked, 30)
+    eventually("what happened meanwhile is booked", booked, 90)
     in_time(second)
     nothing_is_left(world.state)

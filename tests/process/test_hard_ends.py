@@ -79,7 +79,7 @@ def test_a_second_signal_ends_a_slow_stop_at_once_with_130(world: World) -> None
     control = world.state / "control.json"
     eventually("the bot is up", lambda: control.exists() and "control API" in bot.text(), 60)
     flag.touch()
-    eventually("a symbol hangs", flag.with_suffix(".taken").exists, 30)
+    eventually("a symbol hangs", flag.with_suffix(".taken").exists, 90)
     bot.signal(signal.SIGINT)
     eventually("the stop has begun", lambda: not control.exists(), 10)
     bot.signal(signal.SIGTERM)
@@ -92,13 +92,13 @@ def test_a_signal_while_it_is_loading_ends_it_with_one_line(
     world: World, library: str, number: signal.Signals
 ) -> None:
     bot = world.start("--config", "paper.yaml", "--no-dashboard")
-    eventually(f"{library} is being loaded", lambda: library in bot.maps(), 30)
+    eventually(f"{library} is being loaded", lambda: library in bot.maps(), 90)
     bot.signal(number)
     try:
         code = bot.wait(10)
     except subprocess.TimeoutExpired:  # a library that was loading swallowed it
         bot.signal(number)
-        code = bot.wait(30)
+        code = bot.wait(90)
     assert "Traceback" not in bot.text()
     lines = bot.text().splitlines()
     if code == INTERRUPTED:

@@ -22,7 +22,7 @@ CONFIG = ("--config", "paper.yaml")
 def asked(world: World, *words: str, code: int = 0) -> str:
     """Run a command to its end and return what it said."""
     done = world.start(*words, *CONFIG, name="-".join(w for w in words if w[0] != "-"))
-    assert done.wait(30) == code, done.text()
+    assert done.wait(90) == code, done.text()
     return done.text()
 
 
@@ -95,7 +95,7 @@ def test_a_halt_holds_through_a_kill_until_a_person_resumes(world: World, trigge
 
     bot.kill()
     again = world.start_bot(name="again")
-    eventually("it is up", lambda: "control API on" in again.text(), 30)
+    eventually("it is up", lambda: "control API on" in again.text(), 90)
     no_entry_follows(world, 4)
     assert status(world)["state"] == "HALTED"
     if trigger == "file":
@@ -113,7 +113,7 @@ def test_a_kill_file_from_before_the_start_lets_nothing_in(world: World) -> None
     world.state.mkdir(mode=0o700)
     (world.state / "KILL").write_text("anything\n")
     bot = world.start_bot()
-    eventually("it is up", lambda: "control API on" in bot.text(), 30)
+    eventually("it is up", lambda: "control API on" in bot.text(), 90)
     assert entries(pass_minutes(world, 12)) == []
     assert status(world)["state"] == "HALTED"
     end_venue(world, bot)
@@ -122,9 +122,9 @@ def test_a_kill_file_from_before_the_start_lets_nothing_in(world: World) -> None
 def test_a_signal_during_start_up_halts_what_comes_up(world: World) -> None:
     world.start_venue("--seed", "3", "--speed", "60")
     bot = world.start_bot()
-    eventually("it has begun", (world.state / "bot.lock").exists, 30)
+    eventually("it has begun", (world.state / "bot.lock").exists, 90)
     os.kill(bot.pid, signal.SIGUSR1)
-    eventually("it is up", lambda: "control API on" in bot.text(), 30)
+    eventually("it is up", lambda: "control API on" in bot.text(), 90)
     assert entries(pass_minutes(world, 12)) == []
     assert status(world)["latches"][0]["reason"].startswith("signal")
     end_venue(world, bot)
@@ -147,7 +147,7 @@ def test_a_halt_with_the_database_locked_blocks_and_says_that_it_is_not_stored(
     finally:
         blocker.execute("ROLLBACK")
         blocker.close()
-    eventually("it is stored", lambda: status(world)["latches"][0]["stored"], 30)
+    eventually("it is stored", lambda: status(world)["latches"][0]["stored"], 90)
     end_venue(world, bot)
 
 
@@ -185,7 +185,7 @@ def test_flatten_closes_everything_first_and_cancels_stops_after(
 def test_a_paused_symbol_opens_nothing_while_the_others_go_on(world: World) -> None:
     world.start_venue("--seed", "3", "--speed", "60")
     bot = world.start_bot()
-    eventually("it answers", (world.state / "control.json").exists, 30)
+    eventually("it answers", (world.state / "control.json").exists, 90)
     for symbol in ("BTCUSDT", "ETHUSDT", "BNBUSDT", "ADAUSDT"):
         assert symbol in asked(world, "pause", symbol, "--reason", "news")
     before = {o["orderId"] for o in entries(world.ledger())}

@@ -113,7 +113,7 @@ def test_the_embedded_venue_is_found_by_its_state_directory(world: World) -> Non
         assert "at market, reduce-only" in done.text() or "flat on two reads" in done.text()
     finally:
         again = world.start("--config", "paper.yaml", "--no-dashboard", name="again")
-        eventually("it is up", lambda: "control API on" in again.text(), 30)
+        eventually("it is up", lambda: "control API on" in again.text(), 90)
         assert again.interrupt() == 0, again.text()
 
 

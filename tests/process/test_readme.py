@@ -46,7 +46,12 @@ DOWNLOAD = (
     ".venv/bin/python run.py download"
     " --symbols BTCUSDT,ETHUSDT --from 2025-01-01 --to 2025-07-01 --out DIR"
 )
-BACKTEST = ".venv/bin/python run.py backtest --data DIR --from 2025-05-10 --to 2025-06-20"
+BACKTEST = (
+    ".venv/bin/python run.py backtest"
+    " --data DIR --from 2025-05-10 --to 2025-06-20 --report backtest.html"
+)
+REPORT = ".venv/bin/python run.py report --html report.html"
+SWEEP = ".venv/bin/python run.py sweep --data DIR --space space.yaml --trials 100"
 REAL_VENUE = (
     "export API_KEY=... API_SECRET=...",
     ".venv/bin/python run.py --config testnet.yaml",
@@ -76,7 +81,8 @@ class Shell:
 
     def __init__(self, command: str, world: World, name: str, env: dict[str, str]) -> None:
         self.log = world.folder / f"{name}.log"
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("API_", "VENUE", "MAKE"))}
+        ours = ("API_", "VENUE", "MAKE", "ARGS")
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
                 ["bash", "-c", command],
@@ -91,7 +97,7 @@ class Shell:
     def text(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def ctrl_c(self, within_s: float = 15.0) -> int:
+    def ctrl_c(self, within_s: float = 60.0) -> int:
         os.killpg(self.process.pid, signal.SIGINT)
         return self.process.wait(within_s)
 
@@ -104,7 +110,7 @@ class Shell:
 
 def test_every_command_of_the_readme_is_known_here() -> None:
     known = {*LONG_RUNNING, *WHILE_IT_RUNS, *STOPPING, *LEARNING, *REAL_VENUE, *THIS_VERY_RUN}
-    known |= {DOWNLOAD, BACKTEST}
+    known |= {DOWNLOAD, BACKTEST, REPORT, SWEEP}
     assert set(COMMANDS) == known
 
 
@@ -130,6 +136,10 @@ def test_every_way_to_stop_works_as_written(world: World) -> None:
             here = command.replace("state/", f"{world.state}/")
             asked = shell(here, world, f"stopping-{number}")
             assert asked.done(60) == 0, (command, asked.text(), bot.text())
+        page = world.folder / "report.html"
+        told = shell(REPORT.replace("report.html", str(page)), world, "report")
+        assert told.done(60) == 0, told.text()
+        assert page.exists()
         bot.says("HALTED: cli: news at 14:00", 1)
         bot.says("FLATTEN: cli", 1)
     finally:
@@ -184,8 +194,9 @@ def test_the_backtest_trades_the_days_it_is_told(world: World) -> None:
     opened = pd.date_range("2025-05-09", periods=len(frame), freq="min", tz="UTC")
     frame.insert(0, "open_time", opened.as_unit("ms").astype("int64"))
     frame.to_csv(data / "BTCUSDT-1m.csv", index=False)
+    page = world.folder / "backtest.html"
     traded = shell(
-        BACKTEST.replace("DIR", str(data)),
+        BACKTEST.replace("DIR", str(data)).replace("backtest.html", str(page)),
         world,
         "backtest",
         SYMBOLS="BTCUSDT",
@@ -195,6 +206,22 @@ def test_the_backtest_trades_the_days_it_is_told(world: World) -> None:
     assert traded.done(120) == 0, traded.text()
     assert "59,041 bars, " in traded.text()  # those of the days, and the close before the first
     assert "to 2025-06-20 00:00 UTC" in traded.text()
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_the_sweep_searches_the_space_as_written(world: World) -> None:
+    data = world.folder / "data"
+    data.mkdir()
+    frame = sample_candles(14_100)  # the fewest minutes for five blocks and a day between them
+    frame.insert(0, "open_time", frame.index.as_unit("ms").astype("int64"))
+    frame.to_csv(data / "BTCUSDT-1m.csv", index=False)
+    space = world.folder / "space.yaml"
+    space.write_text(blocks("yaml")[0], encoding="utf-8")
+    here = SWEEP.replace("DIR", str(data)).replace("space.yaml", str(space))
+    searched = shell(here.replace("100", "10"), world, "sweep", SYMBOLS="BTCUSDT", FUNDING="zero")
+    assert searched.done(120) == 0, searched.text()
+    assert "10 tries, " in searched.text()
+    assert "best: try " in searched.text()
 
 
 def test_the_example_strategy_is_sound_and_trades(world: World) -> None:

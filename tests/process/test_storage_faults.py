@@ -88,7 +88,7 @@ class Stage:
 
     def goes_on_protecting(self, *words: str) -> None:
         """Show what happens while the storage fails; `words` stand in the operator's line."""
-        line = eventually("the bot says what is wrong", lambda: self.said("ERROR", *words), 30)
+        line = eventually("the bot says what is wrong", lambda: self.said("ERROR", *words), 90)
         assert "Fix: " in line
         threading.Event().wait(1)  # an entry whose row was in time may still be on its way
         before = self.entries()
@@ -100,7 +100,7 @@ class Stage:
 
     def catches_up(self, opened: Callable[[], DatabaseManager]) -> None:
         """Show that all that was held is written, and that trading goes on."""
-        eventually("it says that storage is back", lambda: self.said("storage", "again"), 30)
+        eventually("it says that storage is back", lambda: self.said("storage", "again"), 90)
         known = len(self.world.ledger()["trades"])
         eventually("a new trade", lambda: len(self.world.ledger()["trades"]) > known, 120)
 
@@ -112,7 +112,7 @@ class Stage:
             ledger = {f"{t['symbol']}:{t['id']}" for t in self.world.ledger()["trades"]}
             return stored == ledger
 
-        eventually("database and venue agree on every trade", agree, 30)
+        eventually("database and venue agree on every trade", agree, 90)
         assert "Traceback" not in self.bot.text()
 
 

@@ -37,7 +37,7 @@ def test_a_demo_without_a_model_trades_first_and_then_gets_one(world: World) -> 
     assert "Traceback" not in said
 
     asked = world.start("status", "--json", "--config", "paper.yaml", name="status")
-    assert asked.wait(30) == 0, asked.text()
+    assert asked.wait(90) == 0, asked.text()
     symbols = json.loads(asked.text().splitlines()[-1])["symbols"]
     for symbol, row in symbols.items():
         card = json.loads((world.state / "models" / f"{symbol}_model_card.json").read_text())

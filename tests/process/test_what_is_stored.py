@@ -102,7 +102,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
 
     try:
         eventually("rows in every table", filled, WITHIN_S)
-        eventually("stops", lambda: "Stop orders placed" in bot.text(), 30)
+        eventually("stops", lambda: "Stop orders placed" in bot.text(), 90)
         assert bot.interrupt() == 0, bot.text()
         yield Left(world=world, text=bot.text(), ledger=world.ledger())
     finally:

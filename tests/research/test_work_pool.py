@@ -1,5 +1,7 @@
 """The same results from every backend, also when workers die."""
 
+import socket
+
 import pytest
 
 from actors.edges.work_pool import Workers
@@ -54,3 +56,12 @@ def test_a_task_that_kills_every_worker_ends_with_a_remedy(name):
 def test_what_cannot_be_is_refused_in_a_line(wish, said):
     with pytest.raises(UsageError, match=said):
         Workers(**wish)
+
+
+def test_a_cluster_that_is_not_there_is_said_at_once():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        pool = Workers(backend="ray", address=address).pool()
+        with pytest.raises(UnavailableError, match=f"cluster {address} cannot be reached"), pool:
+            pass

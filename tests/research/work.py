@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 from core.errors import DataError
+from core.symbol.strategy import EnhancedStrategy
 
 
 def square(number: int) -> int:
@@ -29,3 +30,16 @@ def refuse(number: int) -> int:
     if number == 2:
         raise DataError("row 2 is no number. Fix: mend it")
     return square(number)
+
+
+class Mortal(EnhancedStrategy):
+    """Takes its process down, once, where a file `die` lies, but never under the given stop."""
+
+    GIVEN_STOP = 0.004
+
+    def __init__(self, config: dict) -> None:
+        super().__init__(config)
+        wish = Path(config["STATE_DIR"]) / "die"
+        if config["STOPLOSS_PCT"] != self.GIVEN_STOP and wish.exists():
+            wish.rename(wish.with_name("died"))
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -56,6 +56,17 @@ def test_an_entry_alone_may_be_as_large_as_its_own_shock_allows():
     decision, _ = decide(risk, a_proposal())
     assert float(cap(decision, "correlated")) == pytest.approx(100 / (3 * DAILY) / 100, rel=1e-6)
     assert min(decision.caps, key=lambda c: c[1])[0] == "correlated"
+    listed = an_instrument()
+    assert decision.approved
+    assert decision.quantity == listed.round_quantity_down(cap(decision, "correlated"))
+
+
+def test_bars_older_than_those_that_count_are_forgotten():
+    wild_then_quiet = [0.05, -0.05] * 60 + UP_DOWN
+    risk = ready(MAX_CORRELATED_X=0.01, MAX_SYMBOL_NOTIONAL_X=9.0, CORRELATION_BARS=len(UP_DOWN))
+    tell(risk, "BTCUSDT", wild_then_quiet)
+    decision, _ = decide(risk, a_proposal())
+    assert float(cap(decision, "correlated")) == pytest.approx(100 / (3 * DAILY) / 100, rel=1e-6)
 
 
 @pytest.mark.parametrize(

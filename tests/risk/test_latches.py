@@ -312,9 +312,13 @@ def test_a_refusal_of_one_order_latches_nothing(action):
     assert decide(risk, a_proposal())[0].approved
 
 
+def rests(out: tuple[object, ...]) -> tuple[m.SymbolRest, ...]:
+    return tuple(x for x in out if isinstance(x, m.SymbolRest))
+
+
 def test_a_symbol_without_margin_rests_a_while():
     risk = ready()
-    assert risk.handle(failed(-2019), a_moment()) == ()
+    assert states(risk.handle(failed(-2019), a_moment())) == []
     decision, _ = decide(risk, a_proposal())
     assert decision.reason_code == "cooldown"
     assert "30 s left" in decision.reason
@@ -332,11 +336,11 @@ def unprotected(after_s: float) -> m.ProtectionFailed:
 
 def test_a_symbol_whose_stop_could_not_be_had_rests_and_then_is_latched():
     risk = ready()
-    assert risk.handle(unprotected(0), a_moment()) == ()
+    assert states(risk.handle(unprotected(0), a_moment())) == []
     decision, _ = decide(risk, a_proposal())
     assert decision.reason_code == "cooldown"
     assert "-4045 too many" in decision.reason
-    assert risk.handle(unprotected(400), a_moment(400)) == ()
+    assert states(risk.handle(unprotected(400), a_moment(400))) == []
     (told,) = states(risk.handle(unprotected(800), a_moment(800)))
     assert (told.symbol, told.reason_code) == ("BTCUSDT", "protection_failed")
     again = restarted([told])
@@ -346,7 +350,45 @@ def test_a_symbol_whose_stop_could_not_be_had_rests_and_then_is_latched():
 def test_failed_stops_of_different_days_do_not_add_up():
     risk = ready()
     for day in range(4):
-        assert risk.handle(unprotected(day * 90_000), a_moment(day * 90_000)) == ()
+        assert states(risk.handle(unprotected(day * 90_000), a_moment(day * 90_000))) == []
+
+
+def test_a_symbol_rests_on_after_a_restart_and_no_longer_than_it_would_have():
+    told = rests(ready().handle(unprotected(-10), a_moment(-10)))
+    decision, _ = decide(make_ready(a_risk(), rests=told), a_proposal())
+    assert decision.reason_code == "cooldown"
+    assert "290 s left (-4045 too many)" in decision.reason
+    again = make_ready(a_risk(), rests=rests(ready().handle(failed(-2019), a_moment())))
+    assert decide(again, a_proposal(symbol="ETHUSDT"))[0].approved
+    again.handle(a_mark(event_ns=a_moment(29).venue_ns), a_moment(29))
+    assert decide(again, a_proposal(2), 29.9)[0].reason_code == "cooldown"
+    again.handle(an_account(at_ns=a_moment(30).venue_ns), a_moment(30))
+    assert decide(again, a_proposal(3), 30)[0].approved
+
+
+def test_stops_that_could_not_be_had_before_a_restart_count_after_it():
+    risk = ready()
+    risk.handle(unprotected(0), a_moment())
+    told = rests(risk.handle(unprotected(400), a_moment(400)))
+    again = make_ready(a_risk(), rests=told)
+    (state,) = states(again.handle(unprotected(800), a_moment(800)))
+    assert (state.symbol, state.reason_code) == ("BTCUSDT", "protection_failed")
+
+
+def test_stops_that_a_person_has_seen_do_not_count_after_a_restart():
+    risk = ready()
+    for after_s in (0, 400, 800):
+        risk.handle(unprotected(after_s), a_moment(after_s))
+    told = rests(risk.handle(m.Resume(symbol="BTCUSDT", source="cli"), a_moment(801)))
+    again = make_ready(a_risk(), rests=told)
+    assert states(again.handle(unprotected(1_200), a_moment(1_200))) == []
+
+
+def test_a_rest_stored_by_a_clock_that_was_ahead_lasts_no_longer_than_a_new_one():
+    (told,) = rests(ready().handle(unprotected(0), a_moment(86_400)))
+    decision, _ = decide(make_ready(a_risk(), rests=(told,)), a_proposal())
+    assert decision.reason_code == "cooldown"
+    assert "299 s left" in decision.reason
 
 
 # ---------------------------------------- loss streaks

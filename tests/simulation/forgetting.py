@@ -16,8 +16,8 @@ def restores_no_latch(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def begins_the_day_anew(original: Callable[..., Any]) -> Callable[..., Any]:
-    def recover(self: RiskMachine, recovered: m.RecoveredBook) -> Any:
-        return original(self, replace(recovered, day=None))
+    def recover(self: RiskMachine, recovered: m.RecoveredBook, now: Any) -> Any:
+        return original(self, replace(recovered, day=None), now)
 
     return recover
 

@@ -7,6 +7,7 @@ from actors.edges.venue_journal import new_world
 from actors.edges.venue_server import ServerSettings, VenueServer
 from actors.edges.venue_source import VenueSettings
 from core.messages import Purpose
+from core.venue.simulated.exchange import Exchange
 from tests.edges.gateway_desk import Served
 from tests.simulation.lockstep import SEED, SYMBOLS
 from tests.simulation.venue_side import BALANCE, HISTORY, START_MS
@@ -15,7 +16,8 @@ from tests.simulation.venue_side import BALANCE, HISTORY, START_MS
 class FrozenVenue(Served):
     """The simulated venue as a server whose time is moved by hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, exchange: Exchange | None = None) -> None:
+        """`exchange`: one of another market than the seeded one."""
         self.world = new_world(
             VenueSettings(
                 symbols=SYMBOLS,
@@ -27,6 +29,8 @@ class FrozenVenue(Served):
                 start_ms=START_MS,
             )
         )
+        if exchange is not None:
+            self.world.exchange = exchange
 
     def application(self) -> Any:
         serving = ServerSettings(speed=0.0, api_key=LOCAL_API_KEY, api_secret=LOCAL_API_SECRET)

@@ -12,6 +12,8 @@ from tests.simulation.checks import plain
 from tests.simulation.process import Process
 from tests.simulation.venue_side import BALANCE, VenueSide
 
+UNLISTED = "I15 income: "  # what may be waited for longer: the venue's list is read once a minute
+
 
 def unsettled(process: Process | None, side: VenueSide, path: Path) -> list[str]:
     """Return, in words, everything that is not as it must be."""
@@ -130,7 +132,7 @@ def _income(database: sqlite3.Connection, side: VenueSide) -> list[str]:
     )
     query = "SELECT kind, transaction_id, symbol, amount FROM income WHERE kind <> 'TRANSFER'"
     here = sorted((k, i, s, plain(a)) for k, i, s, a in database.execute(query))
-    return [] if here == there else [f"I15 income: {here}, the venue {there}"]
+    return [] if here == there else [f"{UNLISTED}{here}, the venue {there}"]
 
 
 def _open_rows(database: sqlite3.Connection, side: VenueSide) -> list[str]:

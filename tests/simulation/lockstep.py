@@ -15,6 +15,7 @@ import pandas as pd
 
 from actors.assembly import Machines
 from config import Config
+from core.backtest.full_result import END_ID
 from core.execution.bracket import Phase
 from core.venue.simulated.exchange import Exchange
 from tests.simulation.venue_side import START_MS
@@ -44,12 +45,13 @@ class TakingTurns:
         return word, 0.9 if word else 0.0, {}
 
 
-def settings(folder: Path, url: str = "") -> Config:
-    """Return the settings of both runs."""
+def settings(folder: Path, url: str = "", **changes: Any) -> Config:
+    """Return the settings of all runs."""
     return Config(
         _env_file=None,
         _environ={},
         VENUE="embedded",
+        **changes,
         VENUE_URL=url,
         STATE_DIR=str(folder),
         SYMBOLS=list(SYMBOLS),
@@ -89,7 +91,7 @@ def at_rest(machines: Machines, exchange: Exchange) -> bool:
 
 
 def tape(minutes: int, move_to: Callable[[int], None], rest: Callable[[str], None]) -> None:
-    """Play minutes; `rest` waits until the bot has come to rest."""
+    """Play minutes and most of one more; `rest` waits until the bot has come to rest."""
     rest("start")
     for minute in range(minutes):
         closes_ms = START_MS + (minute + 1) * MINUTE_MS
@@ -97,6 +99,8 @@ def tape(minutes: int, move_to: Callable[[int], None], rest: Callable[[str], Non
         rest(f"minute {minute} before its close")
         move_to(closes_ms)
         rest(f"minute {minute} closed")
+    move_to(START_MS + (minutes + 1) * MINUTE_MS - 1_000)
+    rest("the last minute before its close")
 
 
 def orders_of(exchange: Exchange) -> list[tuple[Any, ...]]:
@@ -106,6 +110,7 @@ def orders_of(exchange: Exchange) -> list[tuple[Any, ...]]:
         (o.time_ms, o.client_order_id, o.symbol, o.side, o.type, str(o.quantity), o.status,
          str(o.average_price), o.reduce_only)
         for o in ledger.orders
+        if not o.client_order_id.startswith(END_ID)  # a backtest closes what is left at its end
     ]  # fmt: skip
     plain += [
         (a.create_ms, a.client_algo_id, a.symbol, a.side, a.order_type, str(a.trigger_price),

@@ -36,6 +36,10 @@ class SteppedLoop(asyncio.AbstractEventLoop):
         finally:
             asyncio._set_running_loop(None)
 
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        """Return the tasks that have not ended."""
+        return [task for task in self._tasks if not task.done()]
+
     def close(self) -> None:
         """Let every coroutine unwind, so that none is left to the garbage collector, and end."""
         for task in self._tasks:

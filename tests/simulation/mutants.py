@@ -15,6 +15,7 @@ from core.execution.holdings import Holdings
 from core.execution.orders_out import OrdersOut
 from core.execution.protection import Protection
 from core.execution.recovery import Recovery
+from core.execution.watch import Watch
 from core.risk import machine as risk_machine
 from core.risk.book import Book
 from core.risk.latches import Latches
@@ -177,7 +178,10 @@ MUTANTS = (
     Mutant(
         "stop after the full fill only",
         ("I2", "I7"),
-        {(Protection, "protect"): changes.waits_for_the_whole_fill},
+        {
+            (Protection, "protect"): changes.waits_for_the_whole_fill,
+            (Watch, "_look_open"): changes.looks_at_no_open_bracket,
+        },
     ),
     Mutant(
         "trust what is adopted",

@@ -10,6 +10,7 @@ from actors.assembly import Assembly, Machines, budget_of
 from actors.directory import Directory
 from actors.edges.database import DatabaseManager
 from actors.mailbox import Envelope, Mailbox
+from actors.model_shelf import ModelShelf
 from actors.stepped import Stepped, SteppedClock, Timeline
 from actors.supervisor import SupervisorActor
 from actors.trading_actor import ActorContext
@@ -103,7 +104,7 @@ class Process:
         self.began_ns = timeline.now_ns
         self._gave_up = gave_up
         self._side = side
-        self._assembly = Assembly(config, strategy_class, {}, self.machines)
+        self._assembly = Assembly(config, strategy_class, ModelShelf(path.parent), self.machines)
         epoch = self.database.begin_epoch(VENUE_ID)
         self.epoch = epoch
         self.directory = TrippedDirectory(epoch=epoch, clock=self.clock, tracer=record)

@@ -1,98 +1,80 @@
-"""One tape gives the same orders through pykka's threads over real sockets and on one thread."""
+"""One tape gives the same orders through pykka's threads, on one thread, and through the backtest.
 
-import asyncio
-import time
+The market is the seeded one of the venue, and then the bars of a backtest's tape, in which fills
+happen as `docs/backtest.md` says: served over real sockets, they fill the live bot's orders at the
+same prices, so all that a bot can choose and all that becomes of it is equal to the last digit.
+"""
+
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
-from random import Random
 
-from actors.bot import MultiSymbolBot
-from actors.stepped import Timeline
-from core.clock import NS_PER_MS, NS_PER_S
+from core.backtest.full_exchange import BarExchange
+from core.backtest.full_market import BarPrices
+from core.backtest.run import Costs
+from core.backtest.tape import Funding, Tape
 from core.venue.simulated.exchange import Exchange
-from tests.simulation.faults import Faults
+from tests.backtest.parity import Weather, made
 from tests.simulation.frozen_venue import FrozenVenue
-from tests.simulation.lockstep import (
-    SEED,
-    SYMBOLS,
-    TakingTurns,
-    at_rest,
-    money_of,
-    orders_of,
-    settings,
-    tape,
-)
-from tests.simulation.process import Process
-from tests.simulation.record import Record
-from tests.simulation.venue_side import START_MS, VenueSide
+from tests.simulation.lockstep import money_of, orders_of, settings
+from tests.simulation.players import MINUTES, on_one_thread, on_threads, through_backtest
+from tests.simulation.venue_side import BALANCE
 
-MINUTES = 20
-PATIENCE_S = 20.0
+HISTORY = 60
+BAR_SETTINGS = {"WORKING_TYPE": "CONTRACT_PRICE", "SLIPPAGE_BPS": 2.0, "DUP_WINDOW_S": 0.0}
 
 
-def on_threads(folder: Path) -> Exchange:
-    """Play the tape to the live bot: its threads, its sockets, its database."""
-    venue = FrozenVenue()
-    venue.start()
-    bot = MultiSymbolBot(settings(folder, venue.url))
-    loop = asyncio.new_event_loop()
-
-    def rest(what: str) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not at_rest(bot.machines, venue.world.exchange):
-            assert time.monotonic() < deadline, f"{what}: the bot does not come to rest"
-            loop.run_until_complete(asyncio.sleep(0.005))
-
-    try:
-        assert loop.run_until_complete(bot.initialize())
-        tape(MINUTES, venue.move_to, rest)
-    finally:
-        loop.run_until_complete(bot.cleanup())
-        loop.close()
-        venue.stop()
-    return venue.world.exchange
-
-
-def on_one_thread(folder: Path, seed: int) -> Exchange:
-    """Play the tape to the same actors on the stepped runtime."""
-    timeline = Timeline(START_MS * NS_PER_MS)
-    faults = Faults.drawn(seed)
-    faults.active = False
-    side = VenueSide(timeline, faults, symbols=SYMBOLS, seed=SEED, speed=0.0)
-    process = Process(
-        config=settings(folder),
-        strategy_class=TakingTurns,
-        timeline=timeline,
-        dice=Random(seed),
-        side=side,
-        faults=faults,
-        path=folder / "bot.db",
-        record=Record(),
-        gave_up=lambda why: None,
-        laziness=0.3,
-    )
-
-    def move_to(venue_ms: int) -> None:
-        side.exchange.advance(venue_ms)
-        side.door.clock = side.door.clock.moved_to(side.wall_ms, venue_ms)
-
-    def rest(what: str) -> None:
-        deadline_ns = timeline.now_ns + int(PATIENCE_S * NS_PER_S)
-        while not at_rest(process.machines, side.exchange):
-            assert timeline.now_ns < deadline_ns, f"{what}: the bot does not come to rest"
-            process.runtime.advance(timeline.now_ns + 5 * NS_PER_MS)
-
-    tape(MINUTES, move_to, rest)
-    process.kill()
-    return side.exchange
+def folder_of(parent: Path, name: str) -> Path:
+    folder = parent / name
+    folder.mkdir()
+    return folder
 
 
 def test_threads_and_one_thread_send_the_same_orders(tmp_path: Path) -> None:
-    for name in ("threads", "one", "two"):
-        (tmp_path / name).mkdir()
-    live = on_threads(tmp_path / "threads")
-    stepped = on_one_thread(tmp_path / "one", seed=1)
-    again = on_one_thread(tmp_path / "two", seed=2)
+    venue = FrozenVenue()
+    venue.start()
+    live = on_threads(settings(folder_of(tmp_path, "threads"), venue.url), venue)
+    stepped = on_one_thread(settings(folder_of(tmp_path, "one")), seed=1)
+    again = on_one_thread(settings(folder_of(tmp_path, "two")), seed=2)
     assert len(live.ledger.trades) >= 8, "the tape has trades"
     assert orders_of(stepped) == orders_of(live)
     assert money_of(stepped) == money_of(live)
     assert orders_of(again) == orders_of(live), "in whatever order the actors take their turns"
+
+
+def a_tape(seed: int, folder: Path) -> Tape:
+    """A tape with leaps over stops, and a settlement in the middle of it."""
+    config = settings(folder, **BAR_SETTINGS)
+    weather = Weather(leaps=0.1, leap=0.003, calm=0.0)
+    bars = made(seed, HISTORY + MINUTES + 1, config, weather=weather, before_midnight=HISTORY)
+    due = HISTORY + MINUTES // 2
+    funding = {s: (Funding(bar=due, rate=Decimal("0.0003")),) for s in bars.symbols}
+    return replace(bars, funding=funding)
+
+
+def exchange_of(bars: Tape, folder: Path, first: int = HISTORY) -> Exchange:
+    config = settings(folder, **BAR_SETTINGS)
+    costs = {symbol: Costs.of(config.for_symbol(symbol)) for symbol in bars.symbols}
+    prices = BarPrices(bars, first=first, fees={s: one.fee for s, one in costs.items()})
+    return BarExchange(prices, balance=BALANCE, costs=costs)
+
+
+def test_backtest_one_thread_and_threads_send_the_same_orders_on_the_same_bars(
+    tmp_path: Path,
+) -> None:
+    bars = a_tape(3, tmp_path)
+    config = settings(folder_of(tmp_path, "backtest"), **BAR_SETTINGS)
+    tested = through_backtest(
+        config, bars, exchange_of(bars, tmp_path, HISTORY - 1), start=HISTORY - 1
+    )
+    stepped = on_one_thread(
+        settings(folder_of(tmp_path, "one"), **BAR_SETTINGS), 1, exchange_of(bars, tmp_path)
+    )
+    assert len(tested.ledger.trades) >= 8, "the tape has trades"
+    assert orders_of(stepped) == orders_of(tested)
+    assert money_of(stepped) == money_of(tested)
+    venue = FrozenVenue(exchange_of(bars, tmp_path))
+    venue.start()
+    live = on_threads(settings(folder_of(tmp_path, "threads"), venue.url, **BAR_SETTINGS), venue)
+    assert orders_of(live) == orders_of(tested)
+    assert money_of(live) == money_of(tested)

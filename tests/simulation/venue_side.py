@@ -97,13 +97,18 @@ class VenueSide:
         seed: int,
         speed: float,
         before_midnight_ms: int = 0,
+        exchange: Exchange | None = None,
     ) -> None:
+        """`exchange`: one of another market than the seeded one."""
         self.timeline = timeline
         self.faults = faults
         self.dice = Random(f"wire {seed}")
         start_ms = START_MS - before_midnight_ms
-        prices = market(symbols, seed % 16, start_ms)
-        self.exchange = Exchange(prices, balance=BALANCE, start_ms=start_ms)
+        if exchange is None:
+            prices = market(symbols, seed % 16, start_ms)
+            exchange = Exchange(prices, balance=BALANCE, start_ms=start_ms)
+        start_ms = exchange.now_ms
+        self.exchange = exchange
         if Random(f"venue {seed}").random() < _LEAVES_SIBLINGS:
             self.exchange.algos.position_gone = lambda position: None  # type: ignore[method-assign]
         clock = AffineClock(

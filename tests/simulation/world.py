@@ -18,7 +18,7 @@ from core.errors import TradingError
 from tests.simulation.acts import DAY_LOSS_PCT, Acts
 from tests.simulation.checks import Watch
 from tests.simulation.faults import Faults
-from tests.simulation.liveness import unsettled
+from tests.simulation.liveness import UNLISTED, unsettled
 from tests.simulation.process import AFTER_ITS_WISH, Process
 from tests.simulation.record import Record
 from tests.simulation.venue_side import START_MS, VenueSide
@@ -30,6 +30,7 @@ HEALED_S = 31
 QUIET_S = 45
 END_S = 62  # a drop copy after the last entry, at the slowest
 REST_S = 23
+INCOME_REST_S = 80  # the bot reads the venue's list once a minute where no frame told of income
 ROOMS = ("persistence", "risk", "execution", "feed")
 # A disk in memory where there is one: the journal is committed for every entry.
 _FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -143,9 +144,10 @@ class Simulation:
 
     def _come_to_rest(self) -> list[str]:
         """Return what is still wrong after a while: a stop may fire at the very end."""
-        for _ in range(REST_S):
+        for waited_s in range(INCOME_REST_S):
             violations = unsettled(self.process, self.side, self.path)
-            if not violations or self.record.violations:
+            listed = all(violation.startswith(UNLISTED) for violation in violations)
+            if not violations or self.record.violations or (waited_s >= REST_S and not listed):
                 break
             self._advance(self.timeline.now_ns + NS_PER_S)
         return violations + self.record.violations

@@ -280,9 +280,10 @@ class Account:
         self._ledger.add_income(symbol, kind, amount, now_ms, trade_id)
         self._ledger.add_balance(now_ms, self.wallet)
 
-    def settle_funding(self, position: Position, rate: Decimal) -> None:
-        """Pay or receive funding on a held position: −amount · mark · rate."""
+    def settle_funding(self, position: Position, rate: Decimal) -> Decimal:
+        """Pay or receive funding on a held position, −amount · mark · rate; return it."""
         payment = cash(-self.notional(position) * rate)
         if self.is_isolated(position):
             position.isolated_wallet += payment
         self.book(position.symbol, "FUNDING_FEE", payment)
+        return payment

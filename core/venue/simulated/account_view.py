@@ -20,9 +20,17 @@ ASSET = "USDT"
 
 
 def account_event(
-    account: Account, quotes: Quotes, reason: str, *positions: Position, funding: str = ""
+    account: Account,
+    quotes: Quotes,
+    reason: str,
+    *positions: Position,
+    funding: str = "",
+    paid: Decimal = ZERO,
 ) -> Json:
-    """ACCOUNT_UPDATE with the wallet and the given positions."""
+    """ACCOUNT_UPDATE with the wallet and the given positions.
+
+    `funding` names the symbol of a settlement, `paid` what it added to the wallet.
+    """
     detail: Json = {
         "m": reason,
         "B": [
@@ -30,7 +38,7 @@ def account_event(
                 "a": ASSET,
                 "wb": money(account.wallet),
                 "cw": money(account.cross_wallet),
-                "bc": "0",
+                "bc": money(paid),
             }
         ],
         "P": [_position_event(account, quotes, position) for position in positions],

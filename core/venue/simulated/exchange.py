@@ -47,10 +47,20 @@ class _Moment:
 
 
 class Exchange:
-    """One account trading on one market, from `start_ms` (venue time) on."""
+    """One account trading on one market, from `start_ms` (venue time) on.
 
-    def __init__(self, source: PriceSource, *, balance: Decimal, start_ms: int) -> None:
-        self.quotes = Quotes(source, start_ms)
+    `quotes` are what the market makes of its prices, the venue's own unless others are given.
+    """
+
+    def __init__(
+        self,
+        source: PriceSource,
+        *,
+        balance: Decimal,
+        start_ms: int,
+        quotes: Quotes | None = None,
+    ) -> None:
+        self.quotes = quotes or Quotes(source, start_ms)
         self.ledger = Ledger()
         self.outbox = Outbox()
         self.account = Account(self.ledger, self.quotes, balance)
@@ -112,11 +122,15 @@ class Exchange:
         for symbol in dict.fromkeys(position.symbol for position in self.account.held()):
             rate = self.quotes.funding_rate(symbol, settlement_ms)
             positions = self.account.held(symbol)
-            for position in positions:
-                self.account.settle_funding(position, rate)
+            paid = [self.account.settle_funding(position, rate) for position in positions]
             isolated = positions if self.account.settings[symbol].isolated else []
             event = account_event(
-                self.account, self.quotes, "FUNDING_FEE", *isolated, funding=symbol
+                self.account,
+                self.quotes,
+                "FUNDING_FEE",
+                *isolated,
+                funding=symbol,
+                paid=sum(paid, Decimal(0)),
             )
             self.outbox.user(event)
 

@@ -1,0 +1,1 @@
+"""The search for skill: one module an idea, one runner, and one look at the bars kept for last."""
