@@ -208,10 +208,10 @@ class MultiSymbolBot:
 
     def stop(self) -> None:
         """Ask `run` to return; safe from any thread.  A start that waits for the venue gives up."""
-        if self._gateway is not None:
-            self._gateway.abandon_start()
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._stopping.set)
+        if self._gateway is not None:  # last: what it raises then is known to be wanted
+            self._gateway.abandon_start()
 
     async def cleanup(self) -> None:
         """Stop in order: control, supervisor, symbols, feed, execution, risk, persistence, venue.

@@ -332,7 +332,10 @@ def test_a_venue_that_enforces_its_limits_never_has_to():
     wanted = m.FetchSnapshot(
         reason="x", symbols=("BTCUSDT",), trades_after=(("BTCUSDT", 0),), unresolved=()
     )
-    for _ in range(80):  # weight 60 each and more: all at once they would pass 2400
+    # Weight 60 each and more: all at once they would pass 2400 twice.  None is whole before the
+    # weight is used up, so what the venue counted is waited for, not a number of answers: requests
+    # that are answered at once weigh 2, and the 1,200 needed then take a minute and more.
+    for _ in range(80):
         desk.put(wanted)
     desk.put(a_stop())
     while venue.weight < 1_800:

@@ -581,8 +581,11 @@ def test_the_same_book_told_twice_is_one_question_to_the_venue():
     again = desk.tell(a_book(**HELD))
     assert again == (m.ReconcilePending(reason="start-up"),)
     assert len(desk.heard(m.FetchSnapshot)) == 1
+    told_once = a_desk(**HELD)
+    expected = told_once.tell(a_snapshot(told_once, positions=(a_venue_position(),)), 0.1)
     answered = desk.tell(a_snapshot(desk, positions=(a_venue_position(),)), 0.1)
-    assert len(legs(answered)) == 2
+    assert answered == expected
+    assert len(legs(answered)) == 2  # its position follows when the stop is live
 
 
 def test_another_book_begins_anew():
