@@ -246,15 +246,13 @@ class MultiSymbolBot:
 
     def _closings(self) -> Iterator[tuple[str, float, Callable[[], object]]]:
         """Yield what is to be closed after the actors, in order, each with its limit in s."""
-        if self._gateway is not None:
-            gateway = self._gateway
+        if (gateway := self._gateway) is not None:
             yield "the gateway", 2 * _STOP_WITHIN_S, lambda: gateway.stop(_STOP_WITHIN_S)
         if self._database is not None:
             yield "the database", 2 * _STOP_WITHIN_S, self._database.close
         if self._tracer is not None:
             yield "the trace", 6.0, self._tracer.close
-        if self.address is not None:
-            address = self.address
+        if (address := self.address) is not None:
             yield "the venue", 10.0, lambda: release(address, self.state)
 
     def status(self) -> dict[str, Any]:
@@ -286,6 +284,8 @@ class MultiSymbolBot:
             may_enter=self._lease.held if self._lease is not None else lambda: True,
         )
         self._directory.open(Room.GATEWAY.value, self._gateway)
+        if self._stopping.is_set():  # asked while there was no gateway to tell
+            self._gateway.abandon_start()
         await asyncio.to_thread(self._gateway.start)
         prepared = await asyncio.to_thread(self._gateway.prepare, tuple(self.config.SYMBOLS))
         assembly.instruments.update(prepared.instruments)

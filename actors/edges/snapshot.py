@@ -101,22 +101,6 @@ class Snapshots:
         held = tuple(_position(row) for row in rows if Decimal(row["positionAmt"]) != 0)
         return held, tuple(dict.fromkeys(str(row["symbol"]) for row in rows))
 
-    async def _open_orders(self, busy: tuple[str, ...]) -> list[dict[str, Any]]:
-        """Return the open ordinary orders: the venue has none on symbols it did not list.
-
-        None of ours rest there, and another's is counted only, so one that came since may wait for
-        the next snapshot.
-        """
-        read, client = self._retrying.read, self._client
-        if len(busy) >= _ALL_ORDERS_WEIGHT:
-            return list(await read(client.futures_get_open_orders))
-        async with asyncio.TaskGroup() as group:
-            asked = [
-                group.create_task(read(lambda s=symbol: client.futures_get_open_orders(symbol=s)))
-                for symbol in busy
-            ]
-        return [row for task in asked for row in task.result()]
-
     async def _fetch_rest(
         self,
         wanted: m.FetchSnapshot,
@@ -129,7 +113,10 @@ class Snapshots:
         after, held = dict(wanted.trades_after), {p.symbol for p in positions}
         async with asyncio.TaskGroup() as group:
             account = group.create_task(self._account(asked_at_ns, wanted.income_after_ns))
-            orders = group.create_task(self._open_orders(busy))
+            orders = [
+                group.create_task(read(lambda of=of: client.futures_get_open_orders(**of)))
+                for of in _with_orders(busy)
+            ]
             algos = group.create_task(read(client.futures_get_open_algo_orders))
             trades = [
                 group.create_task(self._trades(symbol, after.get(symbol, 0), asked_at_ns, held))
@@ -143,7 +130,10 @@ class Snapshots:
             reason=wanted.reason,
             account=account.result(),
             positions=positions,
-            orders=(*map(_order, orders.result()), *map(_algo_order, algos.result())),
+            orders=(
+                *(_order(row) for task in orders for row in task.result()),
+                *map(_algo_order, algos.result()),
+            ),
             trades=tuple(
                 sorted(
                     (trade for task in trades for trade in task.result()),
@@ -292,6 +282,15 @@ def _algo_order(row: dict[str, Any]) -> m.VenueOrder:
         close_position=bool(row.get("closePosition")),
         algo=True,
     )
+
+
+def _with_orders(busy: tuple[str, ...]) -> list[dict[str, str]]:
+    """Say how to ask for the open ordinary orders: none are on symbols the venue did not list.
+
+    None of ours rest there, and another's is counted only, so one that came since may wait for
+    the next snapshot.
+    """
+    return [{}] if len(busy) >= _ALL_ORDERS_WEIGHT else [{"symbol": symbol} for symbol in busy]
 
 
 def _first(errors: BaseExceptionGroup[Any]) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
@@ -257,6 +258,23 @@ def a_listing(status: str = "TRADING") -> dict[str, object]:
         {"filterType": "LOT_SIZE", "minQty": "1", "maxQty": "9", "stepSize": "1"},
     ]
     return {"symbols": [{"symbol": "BTCUSDT", "status": status, "filters": filters}]}
+
+
+def test_a_snapshot_without_open_orders_tells_the_venue_s_silence(desk, venue):
+    row = {"symbol": "BTCUSDT", "positionAmt": "0", "entryPrice": "0", "updateTime": 1}
+    account = {
+        "totalWalletBalance": "1",
+        "availableBalance": "1",
+        "totalUnrealizedProfit": "0",
+        "totalInitialMargin": "0",
+    }
+    venue.script["GET", "/fapi/v3/account"] = deque([account])
+    venue.script["GET", "/fapi/v3/positionRisk"] = deque([[row]])
+    venue.say("GET", "openAlgoOrders", [])
+    refused = (429, {"code": -1003, "msg": "too many"}, {"Retry-After": "120"})
+    venue.say("GET", "openOrders", refused)
+    failed = desk.ask(m.FetchSnapshot(reason="x", symbols=(), trades_after=(), unresolved=()))
+    assert "the venue wants silence" in failed.reason
 
 
 def test_isolated_margin_that_is_set_already_is_fine(desk, venue):
