@@ -46,6 +46,7 @@ class AuditTrail:
 
     def __init__(self) -> None:
         self._head: tuple[int, str] | None = None
+        self._kept = 0  # the newest link known to be on disk
         self._sql = ""
 
     def append(self, database: Database, audit: Audit) -> None:
@@ -69,6 +70,23 @@ class AuditTrail:
     def forget(self) -> None:
         """Read the newest link again when it is needed next."""
         self._head = None
+
+    def committed(self) -> None:
+        """Note that what was appended is on disk."""
+        self._kept = max(self._kept, 0 if self._head is None else self._head[0])
+
+    def check_nothing_lost(self, database: Database) -> None:
+        """Refuse an older copy of what was in use: rows that were acknowledged are not in it.
+
+        Raises OSError.
+        """
+        self.forget()
+        newest, _ = self.head(database)
+        if newest < self._kept:
+            raise OSError(
+                f"an older copy of it is in its place: audit link {newest} is its newest,"
+                f" {self._kept} was committed"
+            )
 
     def prune(self, database: Database, before_ns: int, limit: int) -> int:
         """Remove up to `limit` decisions, and as many links, older than this venue time.

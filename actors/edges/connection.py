@@ -7,7 +7,8 @@ dropped; the next session opens it anew, so a healed database is simply used aga
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import peewee
 import psycopg
-from peewee import PostgresqlDatabase, SqliteDatabase
+from peewee import Database, PostgresqlDatabase, SqliteDatabase
 
 from actors.edges.migrations import VERSION, check_version, migrate, version_of
+from actors.edges.storage_trouble import TROUBLE, fix_of, is_of_the_row, words_of
 from core.errors import ConfigurationError, UnavailableError
 
 _MEMORY = ":memory:"
@@ -27,24 +29,9 @@ _CONNECT_TIMEOUT_S = 5
 # the writer for hung (15 s) and restart with it the rooms that protect.
 _ANSWER_WITHIN_S = 8.0
 _TURN_WITHIN_S = 10.0
-
-_ROW_FAULTS = (peewee.IntegrityError, peewee.DataError, peewee.ProgrammingError)
-_TROUBLE = (peewee.PeeweeException, sqlite3.Error, psycopg.Error, OSError)
-
-# What the driver's words mean for the operator, first match wins.
-_FIXES = (
-    ("locked", "stop the other program that writes to it, then try again"),
-    ("disk is full", "free disk space; trading resumes by itself"),
-    ("no space left", "free disk space on the server; trading resumes by itself"),
-    ("malformed", "put a backup in its place, or move it away: the venue is the truth"),
-    ("not a database", "point DB_FILE at a database, or move that file away"),
-    ("readonly", "make the file and its folder writable"),
-    ("did not answer", "see why the database server hangs; trading resumes by itself"),
-    ("removed", "put the file back, or restart the bot to begin a new one from the venue"),
-    ("unable to open", "make the folder exist and writable, or change DB_FILE"),
-    ("password", "correct user and password in DB_FILE"),
-    ("no such table", "run the bot once: it creates the tables"),
-)
+# SQLite would go on for hours with pages it has in memory while the file rots: entries would be
+# journalled where nobody finds them again.  So what a commit needs is read anew this often.
+_REREAD_S = 5.0
 
 
 class _ImpatientConnection(psycopg.Connection[Any]):
@@ -70,17 +57,26 @@ class _Postgresql(PostgresqlDatabase):
 class Connection:
     """One connection to `db_file`, a path or a `postgresql://` URL; `where` names it in messages.
 
-    Safe to use from any thread, one session at a time.
+    Safe to use from any thread, one session at a time.  `check_reopened` looks at a database that
+    was opened once more, inside a transaction; what it raises keeps that database from use.
     """
 
-    def __init__(self, db_file: str, *, read_only: bool) -> None:
+    def __init__(
+        self,
+        db_file: str,
+        *,
+        read_only: bool,
+        check_reopened: Callable[[Database], None] | None = None,
+    ) -> None:
         self.read_only = read_only
+        self._check_reopened = check_reopened
         self.where = _without_password(db_file) if "://" in db_file else db_file
         self._url = db_file
         self._path = None if "://" in db_file or db_file == _MEMORY else Path(db_file).absolute()
         self._database: SqliteDatabase | PostgresqlDatabase | None = None
         self._known = False  # the schema was seen: reopening must find the same database
         self._file_id: tuple[int, int] | None = None
+        self._reread_s = 0.0
         self._lock = threading.RLock()
         self._inside = False
 
@@ -108,9 +104,9 @@ class Connection:
                 database = self._opened()
                 with _transaction(database):
                     yield database
-            except _ROW_FAULTS:
-                raise
-            except _TROUBLE as error:
+            except TROUBLE as error:
+                if is_of_the_row(error):
+                    raise
                 self._drop()
                 raise self._unavailable(error) from error
             finally:
@@ -133,12 +129,15 @@ class Connection:
         """Return the open connection to the database that was opened first, and no other."""
         if self._database is not None:
             self._check_still_there()
+            self._reread(self._database)
             return self._database
         database = self._built()
         database.connect()
         try:
             with _transaction(database):
                 self._check_or_migrate(database)
+                if self._known and self._check_reopened is not None:
+                    self._check_reopened(database)
         except BaseException:
             database.close()
             raise
@@ -155,13 +154,14 @@ class Connection:
                     f"DB_FILE {self.where} is no known kind of database. "
                     "Fix: give a file path or a postgresql:// URL."
                 )
-            mode = "on" if self.read_only else "off"
+            # A writer says nothing here: a server that was made read-only is not to be talked over.
+            mode = " -c default_transaction_read_only=on" if self.read_only else ""
             return _Postgresql(
                 f"postgresql://{rest}",
                 prefer_psycopg3=True,
                 connect_timeout=_CONNECT_TIMEOUT_S,
                 options="-c synchronous_commit=on -c timezone=UTC "
-                f"-c lock_timeout={_BUSY_TIMEOUT_S:.0f}s -c default_transaction_read_only={mode}",
+                f"-c lock_timeout={_BUSY_TIMEOUT_S:.0f}s{mode}",
                 **plain,
             )
         # A database that was there and is gone must not come back empty: no `rwc` from then on.
@@ -198,20 +198,22 @@ class Connection:
         if self._path is not None and _file_id(self._path) != self._file_id:
             raise FileNotFoundError(f"{self._path.name} was removed or replaced while in use")
 
+    def _reread(self, database: SqliteDatabase | PostgresqlDatabase) -> None:
+        """Forget now and then which pages are in memory, so that a rotten one is met."""
+        now_s = time.monotonic()
+        if isinstance(database, SqliteDatabase) and now_s - self._reread_s >= _REREAD_S:
+            self._reread_s = now_s
+            database.execute_sql("PRAGMA shrink_memory")
+
     def _drop(self) -> None:
         database, self._database = self._database, None
         if database is not None:
-            with suppress(*_TROUBLE):
+            with suppress(*TROUBLE):
                 database.close()
 
     def _unavailable(self, error: BaseException) -> UnavailableError:
-        words = str(error.args[-1] if error.args else error).strip().partition("\n")[0]
-        fallback = (
-            "make the database server reachable, or correct DB_FILE"
-            if "://" in self._url
-            else "make the file readable and writable, or change DB_FILE"
-        )
-        fix = next((fix for sign, fix in _FIXES if sign in words.lower()), fallback)
+        words = words_of(error)
+        fix = fix_of(words, remote="://" in self._url)
         if self.read_only and self._path is not None and not self._path.exists():
             fix = "run the bot once: it creates the database"
         return UnavailableError(f"DB_FILE {self.where} cannot be used ({words}). Fix: {fix}.")
@@ -229,7 +231,7 @@ def _transaction(database: SqliteDatabase | PostgresqlDatabase) -> Iterator[None
         yield
         database.commit()
     except BaseException:
-        with suppress(*_TROUBLE):
+        with suppress(*TROUBLE):
             database.rollback()
         raise
 

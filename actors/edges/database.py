@@ -66,11 +66,13 @@ class DatabaseManager:
         read_only: bool = False,
         clock: Callable[[], Moment] | None = None,
     ) -> None:
-        self._connection = Connection(db_file, read_only=read_only)
+        self._trail = AuditTrail()
+        self._connection = Connection(
+            db_file, read_only=read_only, check_reopened=self._trail.check_nothing_lost
+        )
         self._clock = clock
         self._statements: dict[object, str] = {}
         self._lease: Lease | None = None
-        self._trail = AuditTrail()
         self._thinned = Thinned()
         # What its writer could not commit yet.  It stands here because this outlives the writer.
         self.unwritten: list[Any] = []
@@ -248,6 +250,7 @@ class DatabaseManager:
             raise
 
     def _committed(self) -> None:
+        self._trail.committed()
         if self._lease is not None:
             self._lease.committed()
 

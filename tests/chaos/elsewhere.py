@@ -36,8 +36,13 @@ ELSEWHERE: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "F48": (
-        "rotten pages, cut log, read-only files",
+        "rotten pages, cut log, read-only file system, and all of it on PostgreSQL",
         (
+            "tests/process/test_storage_faults.py::test_rotten_pages_stop_entries_only",
+            "tests/process/test_storage_faults.py::test_a_file_system_turned_read_only_stops_entries_only",
+            "tests/process/test_postgresql_faults.py::test_rotten_pages_of_postgresql_stop_entries_only",
+            "tests/process/test_postgresql_faults.py::test_a_read_only_postgresql_stops_entries_only",
+            "tests/process/test_postgresql_faults.py::test_tables_gone_from_postgresql_are_not_begun_anew_and_work_once_put_back",
             "tests/persistence/test_storage_faults.py::test_pages_that_rot_under_way_stop_all_writing_as_soon_as_they_are_read",
             "tests/persistence/test_storage_faults.py::test_a_write_ahead_log_cut_anywhere_leaves_whole_transactions_and_a_chain_that_holds",
             "tests/persistence/test_storage_faults.py::test_a_read_only_file_or_folder_is_refused_with_what_to_do",
@@ -47,6 +52,14 @@ ELSEWHERE: dict[str, tuple[str, tuple[str, ...]]] = {
         "a real full file system (ENOSPC)",
         (
             "tests/process/test_storage_faults.py::test_a_full_disk_stops_entries_only_and_what_was_held_is_written_once_there_is_room",
+            "tests/process/test_postgresql_faults.py::test_a_full_disk_of_postgresql_stops_entries_only",
+        ),
+    ),
+    "F47": (
+        "the locks are held for seconds; until the operator's line is read",
+        (
+            "tests/process/test_storage_faults.py::test_a_lock_of_another_program_stops_entries_only",
+            "tests/process/test_postgresql_faults.py::test_a_locked_journal_of_postgresql_stops_entries_only",
         ),
     ),
     "F49": (
@@ -54,9 +67,10 @@ ELSEWHERE: dict[str, tuple[str, tuple[str, ...]]] = {
         (),
     ),
     "F50": (
-        "restart of the server, slow commits; cut connections with --postgres only",
+        "restart, slow commits, a standby that lacks rows; cut connections with --postgres only",
         (
-            "tests/process/test_storage_faults.py::test_a_restarted_postgresql_stops_entries_only",
+            "tests/persistence/test_storage_faults.py::test_a_server_that_comes_back_without_its_newest_rows_is_not_written_on",
+            "tests/process/test_postgresql_faults.py::test_a_restarted_postgresql_stops_entries_only",
             "tests/persistence/test_storage_faults.py::test_a_commit_that_takes_five_seconds_is_waited_for",
         ),
     ),

@@ -61,7 +61,6 @@ class Evidence:
     promised: frozenset[str] = frozenset()  # client ids the bot said were recorded
     status: Row = field(default_factory=dict)
     foreign_since_ms: dict[str, float] = field(default_factory=dict)
-    banned: int = 0  # 418 answers nobody injected
     weights: tuple[int, ...] = ()  # request weight of a minute, as the venue counted it
     audit_faults: tuple[str, ...] = ()  # what verifying the audit chain found
     recovered_s: float = 0.0
@@ -125,7 +124,8 @@ class Database:
 
     def read(self, limits: Limits, ledger: Row) -> Evidence:
         """Return what the database holds beside a ledger."""
-        states = self.rows("SELECT event, at_ns FROM actor_events WHERE name = 'risk' ORDER BY id")
+        # Of the whole account only; the order of arrival is the order of their force.
+        states = self.rows("SELECT state, at_ns FROM state_changes WHERE symbol = '' ORDER BY id")
         epochs = self.rows(
             "SELECT e.epoch, MIN(i.recorded_at_venue_ns) AS first FROM epochs e"
             " JOIN order_intent i ON i.epoch = e.epoch GROUP BY e.epoch ORDER BY e.epoch"
@@ -138,7 +138,7 @@ class Database:
             trades=self.rows("SELECT trade_id FROM trades"),
             positions=self.rows("SELECT symbol, side, quantity FROM positions"),
             income=self.rows("SELECT kind, transaction_id, symbol, amount, at_ns FROM income"),
-            states=[(row["event"], row["at_ns"] / NS_PER_MS) for row in states],
+            states=[(row["state"], row["at_ns"] / NS_PER_MS) for row in states],
             epochs=[(row["epoch"], row["first"] / NS_PER_MS) for row in epochs],
         )
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from itertools import accumulate
 
-from core.messages import Purpose
+from core.messages import Purpose, TradingState
 from tests.chaos.evidence import ZERO, Evidence, held_after
 
 _DAY_MS = 86_400_000
@@ -15,7 +15,7 @@ _DAY_GAP = Decimal("0.15")  # of the wallet: what spikes of 50 % do to three pos
 
 
 def limits_hold(e: Evidence) -> list[str]:
-    """I4: slots, sizes, gross, margin at every trade; no entry after a halt."""
+    """I4: slots, sizes, gross, margin at every trade; no entry unless the account is ACTIVE."""
     found = []
     held: dict[str, Decimal] = {}
     worth: dict[str, Decimal] = {}
@@ -76,13 +76,14 @@ def _balances(e: Evidence) -> Callable[[int], Decimal]:
 
 
 def _entries_after_a_halt(e: Evidence) -> list[str]:
+    """Judge each entry by the states in force as it was made, whichever life had set them."""
     slack = _HALT_SLACK_S * 1000 * e.limits.speed
     found = []
     for order in e.entries():
         at = float(order["time"])
-        before = [(s, t) for s, t in e.states if t + slack < at]
-        if not before or before[-1][0] not in ("HALTED", "FLATTEN"):
-            continue
-        if before[-1][1] // _DAY_MS == at // _DAY_MS:
-            found.append(f"{order['clientOrderId']} was accepted after {before[-1][0]}")
+        before = [state for state, since in e.states if since + slack < at]
+        meanwhile = [state for state, since in e.states if at - slack <= since <= at]
+        in_force = [*before[-1:], *meanwhile]
+        if before and TradingState.ACTIVE not in in_force:
+            found.append(f"{order['clientOrderId']} was accepted while {in_force[-1]}")
     return found

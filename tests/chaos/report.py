@@ -65,6 +65,7 @@ def summary(rounds: list[Row], **facts: Any) -> Row:
         "points": {p: {"hit": hits[p], "missed": missed[p]} for p in POINTS},
         "random_kills": {p: hits[p] for p in (RANDOM, EARLY, LAST)},
         "violations": _counted(wrong),
+        "halted_then_killed": sum(bool(r.get("halted")) for r in rounds),
         "rounds_with_trouble": sum(bool(r["harness"]) for r in rounds),
         "rounds_violated": sum(bool(r["violations"]) for r in rounds),
         "bound_95": round(3 / kills, 4) if kills else None,
@@ -149,7 +150,9 @@ def table(figures: Row) -> list[str]:
         told = figures.get("trouble") or ()
         lines += ["", f"Rounds with trouble of the driver's own: {figures['rounds_with_trouble']}."]
         lines += [f"Jobs that ended early: {'; '.join(told)}."] if told else []
+    halted = figures["halted_then_killed"]
     lines += ["", f"Random kills: {drawn[RANDOM] + drawn[LAST]} in trading, {early} in starting."]
+    lines += [f"Halted by a person just before, and begun halted again: {halted}."]
     lines += ["", "| | n | p50 s | p99 s | max s |", "|---|---|---|---|---|"]
     lines += [
         _row("start to ACTIVE", figures["recovery_s"]),

@@ -41,6 +41,8 @@ _MINUTE_S = 60.0
 _DAY_MS = 86_400_000
 _BEFORE_MIDNIGHT_S = 20.0
 _STEPS = {"K14": 9, "K16": 9}
+_HALTED_PART = 0.2  # of the random deaths: a person halted it just before
+_TEMPTED_S = 1.0  # for which a life that began halted sees its strategy propose
 _TRIES = 3
 _TROUBLES_MAX = 6  # in a row: then it is the venue or the machine
 # What a look at a live system may find in the middle of: looked at again until it holds.
@@ -62,6 +64,7 @@ class Round:
     protected_s: float = 0.0  # process start to every position protected
     took_s: float = 0.0
     state: str = ""
+    halted: bool = False  # a person halted it, and then it died
     harness: str = ""  # trouble of the driver's own: the round tells nothing
     violations: dict[str, list[str]] = field(default_factory=dict)
     resolved: dict[str, int] = field(default_factory=dict)  # entries open at the death: then state
@@ -203,9 +206,9 @@ class Job:
         status = eventually("the bot is ACTIVE", ready, _RECOVERY_S * self.slow)
         done.active_s = time.monotonic() - bot.began
         done.state = status["state"]
+        self._end_death()  # from here on it is there, and is judged
         eventually("every position is protected", self._protected, _RECOVERY_S * self.slow)
         done.protected_s = time.monotonic() - bot.began
-        self._end_death()
 
     def _end_death(self) -> None:
         """Declare the time since the last death as one in which nobody was there."""
@@ -298,9 +301,10 @@ class Job:
         eventually("the minute has room for a start", self._has_room, 2 * _MINUTE_S, 0.5)
         chosen = swarm.drawn(self._dice)
         point = POINTS.get(done.point)
-        if done.state != "ACTIVE":  # it stated why; a person would go on once that is over
-            bot.command(command="resume")
         bot.trade(go=True)
+        if done.state != "ACTIVE":  # it stated why; a person would go on once that is over
+            bot.waited(_TEMPTED_S)  # what it enters until then the next comparison finds
+            bot.command(command="resume")
         if done.point in ("K15", "K16") or point is None:
             time.sleep(self._dice.uniform(0.5, 2.0))  # let it open something first
         from_ms = self.venue.now_ms()
@@ -313,6 +317,9 @@ class Job:
             self._to_the_point(bot, done)
         else:
             bot.waited(self._dice.uniform(0.05, 2.5))
+            if self._dice.random() < _HALTED_PART:
+                bot.command(command="halt", reason="a person halts it")
+                done.halted = True
             if not bot.alive():
                 raise GaveUpError(f"the bot ended with {bot.code()}: {_tail(bot)}")
             bot.kill()

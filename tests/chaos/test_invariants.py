@@ -14,6 +14,7 @@ from tests.chaos.naked import intervals
 T0 = 1_767_607_200_000.0  # 10:00 UTC
 ENTRY, STOP, TARGET = "afb-E-aaaa-0", "afb-S-aaaa-0", "afb-T-aaaa-0"
 SECOND = 60_000.0  # of wall time, in venue ms
+DAY = 86_400_000.0
 
 
 def order(name: str, number: int, side: str, at: float, **more: Any) -> dict[str, Any]:
@@ -246,6 +247,12 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("I4", "too large for a symbol", _huge),
     ("I4", "too many positions", _four_positions),
     ("I4", "an entry after a halt", _put("states", [("HALTED", T0 - 5 * SECOND)])),
+    (
+        "I4",
+        "an entry a day after a halt that nobody released",
+        _put("states", [("ACTIVE", T0 - 2 * DAY), ("HALTED", T0 - DAY)]),
+    ),
+    ("I4", "an entry while only closing is allowed", _put("states", [("REDUCING", T0 - DAY)])),
     ("I4", "an entry after the day's limit was lost", _loses_a_day),
     ("I4", "a day lost more than its limit and the gaps", _loses_more_than_a_day),
     ("I5", "an acknowledged row is gone", _put("promised", frozenset({"afb-E-gone-0"}))),
@@ -267,7 +274,6 @@ BROKEN: list[tuple[str, str, Break]] = [
     ),
     ("I10", "too many orders in ten seconds", _crowd),
     ("I10", "too much weight in a minute", _put("weights", (600, 2_401))),
-    ("I10", "banned", _put("banned", 1)),
     (
         "I11",
         "refused for its form",

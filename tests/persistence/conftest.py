@@ -24,6 +24,11 @@ class PostgresServer:
     def url(self) -> str:
         return str(self._server.get_uri())
 
+    @property
+    def data(self) -> Path:
+        """The folder that holds the server's files."""
+        return self._folder / "data"
+
     def empty_database(self) -> str:
         """Return the URL of the one database, with nothing in it: tests take turns."""
         url = self.url

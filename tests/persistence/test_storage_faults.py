@@ -136,6 +136,26 @@ def test_a_folder_removed_under_way_is_not_made_again(tmp_path):
     database.close()
 
 
+def test_an_older_copy_put_in_its_place_is_not_written_on(tmp_path):
+    path = tmp_path / "live" / "bot.db"
+    path.parent.mkdir()
+    with closing(DatabaseManager(str(path))) as database:
+        _store(database, "before")
+        older = _copied(path.parent, tmp_path / "older").parent
+        _store(database, "acknowledged")
+        path.parent.rename(tmp_path / "newest")
+        older.rename(path.parent)
+        with pytest.raises(UnavailableError, match="removed or replaced"):
+            _store(database, "later")
+        for _ in range(2):
+            with pytest.raises(UnavailableError, match=r"older copy.*Fix: put the newest copy"):
+                _store(database, "later")
+        path.parent.rename(older)
+        (tmp_path / "newest").rename(path.parent)
+        _store(database, "later")
+    assert _stored(str(path)) == {"before", "acknowledged", "later"}
+
+
 # ---------------------------------------- PostgreSQL
 @pytest.fixture
 def on_postgres(postgres) -> Iterator[DatabaseManager]:
@@ -189,6 +209,50 @@ def test_a_lost_connection_costs_one_commit_at_most_and_loses_none(on_postgres, 
     _store(on_postgres, "lost")
     assert {i.client_id for i, _ in on_postgres.recover().intents} == {"first", "lost"}
     assert on_postgres.verify_audit().faults == ()
+
+
+def test_a_server_that_comes_back_without_its_newest_rows_is_not_written_on(on_postgres, postgres):
+    """As a standby that had not received them all, and was made the server."""
+    _store(on_postgres, "acknowledged")
+    with on_postgres._connection.session() as opened:
+        pid = opened.execute_sql("SELECT pg_backend_pid()").fetchone()[0]
+    with psycopg.connect(postgres.url, autocommit=True) as other:
+        other.execute("DELETE FROM audit_chain WHERE seq = (SELECT MAX(seq) FROM audit_chain)")
+        other.execute("SELECT pg_terminate_backend(%s)", (pid,))
+    with pytest.raises(UnavailableError, match="terminating connection"):
+        _store(on_postgres, "later")
+    with pytest.raises(UnavailableError, match=r"older copy.*or restart the bot"):
+        _store(on_postgres, "later")
+
+
+def test_a_table_taken_away_is_trouble_with_the_server_not_with_the_row(on_postgres, postgres):
+    with psycopg.connect(postgres.url, autocommit=True) as other:
+        other.execute("ALTER TABLE order_intent RENAME TO elsewhere")
+        for _ in range(2):
+            with pytest.raises(UnavailableError, match=r"does not exist\).*Fix: ") as error:
+                _store(on_postgres, "later")
+            assert "\n" not in str(error.value)
+        other.execute("ALTER TABLE elsewhere RENAME TO order_intent")
+    _store(on_postgres, "later")
+    assert {i.client_id for i, _ in on_postgres.recover().intents} == {"first", "later"}
+
+
+def test_a_right_taken_away_is_used_again_once_given_back(on_postgres, postgres):
+    with psycopg.connect(postgres.url, autocommit=True) as other:
+        other.execute("CREATE ROLE trader LOGIN")
+        other.execute("GRANT ALL ON SCHEMA public TO trader")
+        other.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO trader")
+        other.execute("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO trader")
+        with closing(DatabaseManager(postgres.url.replace("postgres:", "trader:", 1))) as database:
+            _store(database, "before")
+            other.execute("REVOKE INSERT ON order_intent FROM trader")
+            for _ in range(2):
+                with pytest.raises(UnavailableError, match=r"permission denied.*rights back"):
+                    _store(database, "later")
+            other.execute("GRANT INSERT ON order_intent TO trader")
+            _store(database, "later")
+        other.execute("DROP OWNED BY trader")
+        other.execute("DROP ROLE trader")
 
 
 def test_a_server_gone_for_good_fails_each_time_in_one_line(on_postgres, postgres):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
+_MOUNT = 'mount -t tmpfs -o size=64m tmpfs "$0" && exec "$@"'
 
 
 def eventually(what: str, probe: Callable[[], Any], within_s: float = 60.0) -> Any:
@@ -162,3 +164,19 @@ def world(tmp_path: Path) -> Iterator[World]:
     here = World(tmp_path)
     yield here
     here.end()
+
+
+@pytest.fixture(scope="session")
+def may_mount(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """What runs a command with a small file system of its own."""
+    folder = tmp_path_factory.mktemp("mount")
+    wrapper = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", _MOUNT)
+    if (
+        shutil.which("unshare") is None
+        or shutil.which("nsenter") is None
+        or subprocess.run(
+            [*wrapper, str(folder), "true"], check=False, capture_output=True
+        ).returncode
+    ):
+        pytest.skip("this kernel lets nobody mount a small file system without root")
+    return wrapper
