@@ -14,7 +14,7 @@ from actors.directory import Directory
 from actors.edges.database import DatabaseManager
 from actors.edges.gateway import Gateway
 from actors.edges.lease import RENEW_S, Holder, Lease
-from actors.edges.provenance import provenance
+from actors.edges.provenance import described, provenance
 from actors.edges.service_notify import ServiceNotify
 from actors.edges.start_check import require_green_start
 from actors.edges.state_directory import StateDirectory, StateLock
@@ -34,7 +34,6 @@ from actors.trading_actor import ActorContext
 from actors.training import Training
 from actors.watchdog import Watchdog, Watched
 from config import Config
-from config.settings import secret_names
 from core import messages as m
 from core.errors import SupervisorGaveUpError, UnavailableError
 from core.execution.bracket import ZERO
@@ -44,12 +43,6 @@ from core.routes import Room
 _TICK_S = 0.25
 _STATUS_EVERY_S = 10.0
 _READY_WITHIN_S = 30.0
-# Secrets, and what belongs to this place rather than to how it trades.
-_NOT_DESCRIBED = {
-    *secret_names(),
-    *("API_KEY_FILE", "API_SECRET_FILE", "I_UNDERSTAND_LIVE"),
-    *("STATE_DIR", "DB_FILE", "VENUE_URL"),
-}
 _STOP_WITHIN_S = 2.0  # of the gateway, the database
 
 log = logger.bind(module="__main__")
@@ -141,12 +134,12 @@ class MultiSymbolBot:
         await asyncio.to_thread(self._database.initialize_database)
         await asyncio.to_thread(self._database.rehearse)
         self._lease = Lease(Holder.here(self.state.lock_file))
-        settings = self.config.model_dump(mode="json", exclude=_NOT_DESCRIBED)
+        settings = described(self.config)
         epoch = await asyncio.to_thread(
             self._database.begin_epoch,
             self.address.venue_id,
             self._lease,
-            provenance(settings, models.shelf.files()),
+            provenance(settings, models.shelf.files(), strategy_class),
         )
         links, head = await asyncio.to_thread(self._database.audit_head)
         log.info(f"audit chain: {links} links, newest {head}")
@@ -292,7 +285,7 @@ class MultiSymbolBot:
         if self._crash_files is not None:
             self._crash_files.instruments = prepared.instruments
         self._tracer.describe(
-            settings=self.config.model_dump(mode="json", exclude=_NOT_DESCRIBED),
+            settings=described(self.config),
             instruments=prepared.instruments,
             models=assembly.shelf.hashes(),
         )

@@ -18,7 +18,7 @@ _CLOSINGS = {
     Purpose.TARGET: "target filled",
     Purpose.EXIT: "closed at market",
 }
-_ALERTS = ("late_execution", "stop_unseen", "naked", "flat", "conditional_orders")
+_ALERTS = ("late_execution", "stop_unseen", "naked", "flat", "conditional_orders", "book_differs")
 _BAD_STATES = ("REJECTED", "UNKNOWN", "ABSENT", "NOT_SENT")
 
 
@@ -87,7 +87,7 @@ def narrate(message: Any) -> Iterator[Line]:
             yield "ERROR", message.source, f"halt asked for: {message.reason}"
         case m.Pause():
             yield "ERROR", message.source, f"[{message.symbol}] paused: {message.reason}"
-        case m.ActorEvent(event="model" | "drift" as event):
+        case m.ActorEvent(event="model" | "drift" | "constant_output" as event):
             level = "INFO" if event == "model" else "WARNING"
             symbol = message.name.removeprefix("symbol/")
             yield level, "prediction_models", f"[{symbol}] {message.detail}"

@@ -712,6 +712,7 @@ class RecoveredBook:
     intents: tuple[tuple[Intent, str], ...]  # with its journal state
     positions: tuple[tuple[str, Decimal], ...]
     entry_prices: tuple[tuple[str, Decimal], ...]
+    foreign: tuple[tuple[str, Decimal], ...] = ()  # what others hold by their fills, signed
     last_trade_ids: tuple[tuple[str, int], ...]
     known_trades: tuple[tuple[str, tuple[int, ...]], ...] = ()  # the latest ids, ascending
     day: DayLedger | None

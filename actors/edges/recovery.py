@@ -50,11 +50,8 @@ def read_book(database: Database, now: Moment | None = None) -> RecoveredBook:
 
     The last day is counted back from `now`, or without one from the newest journal row.
     """
-    positions = {
-        symbol: position
-        for symbol, position in _positions(database).items()
-        if position.quantity != 0
-    }
+    net = _positions(database)
+    positions = {symbol: position for symbol, position in net.items() if position.quantity != 0}
     newest = FillRow.select(FillRow.symbol, peewee.fn.MAX(FillRow.trade_id))
     last_ids = newest.group_by(FillRow.symbol).order_by(FillRow.symbol).tuples()
     days = _days(database)
@@ -64,6 +61,7 @@ def read_book(database: Database, now: Moment | None = None) -> RecoveredBook:
         intents=_intents(database, tuple(positions)),
         positions=tuple((symbol, held.quantity) for symbol, held in positions.items()),
         entry_prices=tuple((symbol, held.entry_price) for symbol, held in positions.items()),
+        foreign=tuple((s, held.foreign) for s, held in net.items() if held.foreign != 0),
         last_trade_ids=tuple(
             (symbol, int(number)) for symbol, number in last_ids.execute(database)
         ),

@@ -45,16 +45,19 @@ class Adoption:
         holding = self._holdings.of(symbol)
         if holding.quantity == ZERO:  # no trade that we know of explains it
             self.opened_by.pop(symbol, None)
+        out: Out = ()
         if holding.quantity != position.quantity:
-            report.append(
+            differs = (
                 f"{symbol}: we held {holding.quantity:f}, the venue says "
                 f"{position.quantity:f}; the venue is right"
             )
-            holding.quantity, holding.entry_price = position.quantity, position.entry_price
-        out: Out = ()
+            report.append(differs)
+            out = (alert("book_differs", differs, now),)
+            holding.hold(position.quantity, position.entry_price)
         bracket = self._brackets.get(symbol)
         if bracket is None:
-            bracket, out = self._from_journal(action, now)
+            bracket, told = self._from_journal(action, now)
+            out += told
             report.append(reconcile.describe(action))
         bracket.quantity, bracket.entry_price = holding.quantity, holding.entry_price
         bracket.opened = True

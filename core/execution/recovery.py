@@ -10,11 +10,11 @@ from core import messages as m
 from core.clock import NS_PER_S, Moment
 from core.execution import reconcile
 from core.execution.adoption import Adoption, flat_position, foreign_position
-from core.execution.alerts import halt
+from core.execution.alerts import alert, halt
 from core.execution.bracket import ZERO, Bracket, LegState, Phase
 from core.execution.client_id import purpose_of
 from core.execution.gate import Gate
-from core.execution.holdings import Holdings
+from core.execution.holdings import Holdings, booked_fill
 from core.execution.income import ListedIncome
 from core.execution.late import IN_FLIGHT, LateEntries
 from core.execution.order_life import ENDED, OrderState
@@ -171,13 +171,9 @@ class Recovery:
         purpose = purpose_of(self._settings.tag, trade.client_id)
         if purpose is Purpose.ENTRY and holding.quantity == ZERO:
             self._adoption.opened_by[trade.symbol] = trade.client_id
-        ours = trade.quantity
-        if purpose is None:
-            reduces = trade.side.sign * holding.quantity < ZERO
-            ours = min(trade.quantity, abs(holding.quantity)) if reduces else ZERO
-            purpose = Purpose.EXIT if ZERO < ours == trade.quantity else None
-        if ours > ZERO:
-            holding.apply(trade.side, ours, trade.price)
+        ours, all_ours = holding.take(booked_fill(trade, ours=purpose is not None))
+        if all_ours:
+            purpose = purpose or Purpose.EXIT
         bracket = self._brackets.get(trade.symbol)
         if bracket is not None and ours > ZERO:
             bracket.quantity, bracket.entry_price = holding.quantity, holding.entry_price
@@ -267,6 +263,8 @@ class Recovery:
             and s not in self._twice
         )
         found = reconcile.plan(snapshot, held, self._settings.tag, settled)
+        foreign = [a.position for a in found.actions if isinstance(a, reconcile.Foreign)]
+        self._holdings.note_foreign(settled, {p.symbol: p.quantity for p in foreign})
         self._foreign_orders = found.foreign_orders
         out += self._forget_foreign(found.actions, settled, now)
         for action in found.actions:
@@ -333,12 +331,13 @@ class Recovery:
                 return out
             case reconcile.Forget():
                 self._report.append(reconcile.describe(action))
+                told = alert("book_differs", self._report[-1], now)
                 self._holdings.forget(symbol)
                 if bracket is None:
-                    return (flat_position(symbol, now),)
+                    return (told, flat_position(symbol, now))
                 bracket.quantity, bracket.entry_price, bracket.opened = ZERO, ZERO, True
                 self.unclaimed.take_over(bracket, now)
-                return (*self._protection.clear(bracket, now), *self.settle(bracket, now))
+                return (told, *self._protection.clear(bracket, now), *self.settle(bracket, now))
             case reconcile.Remove():
                 if bracket is not None and bracket.leg_of(action.order.client_id) is not None:
                     return ()  # its bracket sees to it

@@ -1,8 +1,9 @@
 """Our own net positions, computed exactly from the booked fills.
 
-A fill of ours always counts as ours.  A foreign fill (by hand, a liquidation) first undoes what
-others hold on the symbol and then what we hold, since the account has one net position per symbol;
-what is left of it is theirs.  So a position the owner closed by hand is not ours any more.
+A fill of ours counts as ours, but for what a stop of ours closes beyond it.  A foreign fill (by
+hand, a liquidation) first undoes what others hold on the symbol and then what we hold, since the
+account has one net position per symbol; what is left of it is theirs.  So a position the owner
+closed by hand is not ours any more.
 """
 
 from collections.abc import Iterable
@@ -36,7 +37,10 @@ class NetPosition:
         """Return the position once this fill is in."""
         signed = fill.side.sign * fill.quantity
         if fill.ours:
-            return self._moved(signed, fill.price, self.foreign)
+            # A stop of ours closes all there is: what it closes beyond ours was the others'.
+            beyond = signed - _undone(self.quantity, signed) if self.quantity != 0 else Decimal(0)
+            undone = _undone(self.foreign, beyond)
+            return self._moved(signed - undone, fill.price, self.foreign + undone)
         undone = _undone(self.foreign, signed)
         rest = signed - undone
         closed = _undone(self.quantity, rest)

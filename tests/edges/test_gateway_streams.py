@@ -1,17 +1,31 @@
-"""Streams over days: rotation before the venue's cut, silence, storms; on virtual time."""
+"""Streams over days: rotation before the venue's cut, silence, storms; on virtual time.
+
+What the library itself puts on a stream when it gives up is shown on a real one, on loopback.
+"""
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from actors.edges import streams
+from actors.edges.binance_client import ReadLoopClosed
+from actors.edges.governor import governor_of
 from actors.edges.streams import Attempts, Stream
+from actors.edges.venue_link import live_ends
 from actors.stepped import Timeline
+from core import messages as m
 from core.clock import NS_PER_S
+from core.feed.frames import parse_market
+from core.feed.machine import FeedMachine
 from core.messages import StreamDown, StreamUp
+from core.symbol.machine import SymbolMachine
+from tests.builders import MINUTE_NS, SYMBOL, an_instrument
+from tests.edges.gateway_desk import Desk, Simulated
 from tests.simulation.loop import SteppedLoop
 
 HOUR_S = 3600.0
@@ -201,3 +215,196 @@ def test_up_is_said_only_once_every_socket_is(bench):
 
 def test_the_oldest_a_socket_gets_is_below_the_venue_s_day():
     assert streams.ROTATE_S[1] + 3600 <= 24 * HOUR_S
+
+
+# ---------------------------------------- the library gives up
+class GivesUp(FeedSocket):
+    """The library's stream after four failed reconnects: an error item, then none is to be had."""
+
+    told = False
+
+    async def recv(self) -> Any:
+        if self.told:
+            raise ReadLoopClosed("Read loop has been closed")
+        self.told = True
+        return {"e": "error", "type": "BinanceWebsocketUnableToConnect", "m": "4 reconnects"}
+
+
+def test_error_items_one_after_the_other_are_answered_by_growing_pauses(bench):
+    feed = Feed(bench.loop)
+
+    async def opened() -> FeedSocket:
+        feed.opened.append(feed.loop.time())
+        return GivesUp(feed)
+
+    feed.open = opened
+    bench.stream(feed, silence_s=90)
+    bench.run(600)
+    words = "BinanceWebsocketUnableToConnect 4 reconnects"
+    assert bench.said[:4] == [
+        StreamUp(stream="market", connection=1),
+        StreamDown(stream="market", reason=words),
+        StreamUp(stream="market", connection=2),
+        StreamDown(stream="market", reason=words),
+    ]
+    assert bench.frames == []  # the item is no frame
+    pauses = [later - earlier for earlier, later in itertools.pairwise(feed.opened)]
+    assert all(pauses[n + 2] > pauses[n] for n in range(3))
+    assert min(pauses[5:]) >= 5
+    assert max(pauses) <= 10
+    assert len(feed.open_now) <= 1  # none is left behind
+
+
+class Overflow(logging.Handler):
+    """Hears the library say that it has dropped a stream."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said = asyncio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "BinanceWebsocketQueueOverflow" in record.getMessage():
+            self.said.set()
+
+
+class Idle:
+    """A strategy that only needs its candles."""
+
+    warmup = 20
+
+    def generate_signal(self, df: pd.DataFrame) -> tuple[str | None, float, dict[str, Any]]:
+        return None, 0.0, {}
+
+
+class Candles:
+    """Feed and symbol over one market stream; what they ask for is fetched by REST."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.heard: list[int] = []  # open times of closed candles of the stream
+        self.feed = FeedMachine((SYMBOL,))
+        self.symbol = SymbolMachine(
+            symbol=SYMBOL,
+            strategy=Idle(),
+            strategy_name="idle",
+            instrument=an_instrument(),
+            interval_ns=MINUTE_NS,
+            bars=100,
+            bars_min=20,
+            generation=1,
+        )
+
+    async def take(self, said: tuple[Any, ...]) -> None:
+        for asked in said:
+            if isinstance(asked, m.FetchHistory):
+                answer = await asyncio.to_thread(self.desk.ask, asked)
+                await self.take(self.symbol.handle(answer, self.desk.clock.now()))
+
+    async def hear(self, news: Any) -> None:
+        now = self.desk.clock.now()
+        for message in self.feed.handle(news, now):
+            if isinstance(message, m.ClosedKline):
+                self.heard.append(message.candle.open_time_ns)
+            if isinstance(message, m.ClosedKline | m.Resync):
+                await self.take(self.symbol.handle(message, now))
+
+
+class FirstConnection:
+    """Opens market sockets at a venue by the library, and does something to the first one."""
+
+    def __init__(self, desk: Desk, fault: str) -> None:
+        self.desk, self.fault = desk, fault
+        self._ends = live_ends(desk.config, desk.venue.url, desk.clock)
+        self._owner = self._ends.client(5_000, governor_of(desk.config, desk.clock.wall_ns))
+        self._first = True
+
+    async def open(self) -> Any:
+        socket = await self._ends.market_socket(self._owner, ["btcusdt@kline_1m"])
+        if self._first and self.fault == "queue overflow":
+            socket.max_queue_size = 5
+            await self._overflow()
+        self._first = False
+        return socket
+
+    @staticmethod
+    async def _overflow() -> None:
+        """Read nothing until the library says that its queue has run over."""
+        overflow, logger = Overflow(), logging.getLogger("binance.ws.reconnecting_websocket")
+        logger.addHandler(overflow)
+        logger.setLevel(logging.ERROR)  # the gateway keeps it quiet
+        try:
+            await overflow.said.wait()
+        finally:
+            logger.removeHandler(overflow)
+            logger.setLevel(logging.NOTSET)
+
+    async def heard(self) -> None:
+        """Lose the venue, once, after a frame."""
+        if self.fault == "connection lost":
+            self.fault = ""
+            await asyncio.to_thread(self.desk.venue.stop)
+            await asyncio.to_thread(self.desk.venue.start)
+
+    async def close(self) -> None:
+        await self._owner.close_connection()
+
+
+async def two_connections(desk: Desk, fault: str) -> tuple[Candles, list[Any], int]:
+    """Let the first connection end by a fault; return candles and news of both.
+
+    The last is when the newest candle opened that was known before.
+    """
+    first, candles, told = FirstConnection(desk, fault), Candles(desk), []
+    news: asyncio.Queue[Any] = asyncio.Queue()
+    stream = Stream(
+        "market",
+        openers=(first.open,),
+        attempts=Attempts(),
+        on_frame=lambda frame: news.put_nowait(parse_market(frame["data"], "market")),
+        post=news.put_nowait,
+        silence_s=30,
+    )
+    running = asyncio.create_task(stream.run())
+    try:
+        await candles.take(candles.symbol.start(desk.clock.now()))
+        first_ns = candles.symbol.frame().index[-1].value
+        again = 0  # closed candles of the second connection
+        while again < 3:
+            message = await asyncio.wait_for(news.get(), 30)
+            if isinstance(message, StreamUp | StreamDown):
+                told.append(message)
+            before = len(candles.heard)
+            await candles.hear(message)
+            again += len(candles.heard) - before if len(told) > 2 else 0
+            if candles.heard:
+                await first.heard()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await first.close()
+    return candles, told, first_ns
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [("connection lost", "ConnectionClosed"), ("queue overflow", "the connection ended")],
+)
+def test_an_error_item_of_the_library_rebuilds_the_stream_and_the_gap_is_filled(fault, reason):
+    """It puts the item behind what nobody read, and then refuses to be read: no word of it."""
+    venue = Simulated(speed=600)  # the shortest pause before a new connection is minutes
+    venue.start()
+    desk = Desk(venue)
+    desk.start()
+    try:
+        candles, told, first_ns = asyncio.run(two_connections(desk, fault))
+    finally:
+        desk.gateway.stop(5)
+        venue.stop()
+    up, down, again = told
+    assert up == StreamUp(stream="market", connection=1)
+    assert down.reason.startswith(reason)
+    assert again == StreamUp(stream="market", connection=2)
+    opens = [index.value for index in candles.symbol.frame().index]
+    assert {later - earlier for earlier, later in itertools.pairwise(opens)} == {MINUTE_NS}
+    assert opens[-1] == candles.heard[-1]
+    assert [at for at in opens if at > first_ns and at not in candles.heard]  # there was a gap

@@ -133,7 +133,8 @@ def a_stored_book(said: list[Any]) -> m.RecoveredBook:
                     quantity=fact.quantity,
                     price=fact.price,
                 )
-    held = {s: p for s, p in net_positions(fills.values()).items() if p.quantity != 0}
+    net = net_positions(fills.values())
+    held = {s: p for s, p in net.items() if p.quantity != 0}
     newest_trade = {
         s: max(n for t, n in fills if t == s) for s in dict.fromkeys(t for t, _ in fills)
     }
@@ -146,6 +147,7 @@ def a_stored_book(said: list[Any]) -> m.RecoveredBook:
         ),
         positions=tuple((s, p.quantity) for s, p in held.items()),
         entry_prices=tuple((s, p.entry_price) for s, p in held.items()),
+        foreign=tuple((s, p.foreign) for s, p in net.items() if p.foreign != 0),
         last_trade_ids=tuple(newest_trade.items()),
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from actors.narration import narrate
 from core import messages as m
 from core.execution.bracket import Phase
 from core.execution.machine import protect_first
@@ -19,6 +20,7 @@ from tests.execution.desk import (
     a_desk,
     a_failure,
     a_snapshot,
+    a_stored_book,
     a_trade,
     a_venue_order,
     a_venue_position,
@@ -192,6 +194,43 @@ def test_a_position_already_beyond_its_stop_is_closed_not_given_one():
     assert [(o.side, o.quantity) for o in exits(out)] == [(Side.SELL, 10)]
 
 
+def differences(out: tuple[object, ...]) -> list[str]:
+    return [e.detail for e in some(m.ActorEvent, out) if e.event == "book_differs"]
+
+
+@pytest.mark.parametrize(
+    ("positions", "words"),
+    [
+        ((), "we held 10, the venue says we do not"),
+        ((a_venue_position("4"),), "we held 10, the venue says 4"),
+        ((a_venue_position("-10"),), "we held 10, the venue says we do not"),
+    ],
+)
+def test_a_position_that_differs_without_a_trade_is_a_person_s_to_hear_of_once(positions, words):
+    desk = a_desk(**HELD)
+    orders = (STOP_ORDER, TARGET_ORDER)
+    (said,) = differences(desk.tell(a_snapshot(desk, positions=positions, orders=orders), 0.1))
+    assert words in said
+    told = next(e for e in desk.heard(m.ActorEvent) if e.event == "book_differs")
+    assert next(narrate(told))[0] == "ERROR"
+    desk.tick(12)
+    assert differences(desk.tell(a_snapshot(desk, positions=positions, orders=orders), 0.1)) == []
+
+
+def test_a_difference_that_trades_explain_is_none():
+    desk = a_desk(**HELD)
+    trade = a_trade(2, "web_1", Side.SELL, price="90")
+    assert differences(desk.tell(a_snapshot(desk, trades=(trade,)), 0.1)) == []
+
+
+def test_a_difference_of_a_position_that_was_touched_just_now_is_left_to_a_second_look():
+    """Lists lag: only what still differs later is a difference."""
+    desk = protected()
+    assert differences(desk.tell(a_snapshot(desk), 0.02)) == []
+    desk.tick(11)
+    assert differences(desk.tell(a_snapshot(desk), 0.1)) != []
+
+
 # ---------------------------------------- protect first
 def test_twenty_positions_without_stops_get_them_before_anything_else():
     symbols = tuple(f"S{n:02}USDT" for n in range(20))
@@ -305,6 +344,44 @@ def test_a_position_doubled_by_hand_is_held_as_the_venue_says_and_stays_protecte
     assert stops(out) == exits(out) == []
     closing = desk.tell(m.ExitApproval(symbol=SYMBOL, proposal_id="x", reason="CLOSE"))
     assert [o.quantity for o in exits(closing)] == [20]
+
+
+def by_hand(trade_id: int, side: Side, quantity: str) -> m.OrderUpdate:
+    return an_order_event(f"web_{trade_id}", side, trade_id=trade_id, fills=quantity)
+
+
+def test_what_a_hand_adds_and_takes_away_again_leaves_ours_alone():
+    """Taken for the end of ours, it would have cost our position its stop."""
+    desk = protected()
+    desk.tell(by_hand(2, Side.BUY, "20"))
+    desk.tell(by_hand(3, Side.SELL, "20"))
+    assert desk.machine.holdings.of(SYMBOL).quantity == 10
+    assert desk.machine.brackets[SYMBOL].phase is Phase.PROTECTED
+    assert desk.heard(m.CancelAlgoOrder) == []
+    out = desk.tell(by_hand(4, Side.SELL, "10"))
+    assert one(m.FillBooked, out).purpose is Purpose.EXIT
+    assert desk.machine.holdings.of(SYMBOL).quantity == 0
+
+
+def test_a_hand_that_reduces_a_doubled_position_leaves_the_database_with_ours():
+    """The comparison made all of it ours; by the fills 20 of it are still another's."""
+    desk = protected()
+    desk.tell(by_hand(2, Side.BUY, "20"))
+    desk.tick(1)
+    orders = (STOP_ORDER, TARGET_ORDER)
+    desk.tell(a_snapshot(desk, positions=(a_venue_position("30"),), orders=orders), 0.1)
+    out = desk.tell(by_hand(3, Side.SELL, "20"))
+    assert one(m.FillBooked, out).purpose is None
+    assert desk.machine.holdings.of(SYMBOL).quantity == 10
+    assert dict(a_stored_book(desk.said).positions) == {SYMBOL: 10}
+
+
+def test_a_stop_that_closes_ours_and_what_a_hand_added_leaves_nothing():
+    desk = protected()
+    desk.tell(by_hand(2, Side.BUY, "4"))
+    desk.tell(an_order_event(STOP, Side.SELL, trade_id=3, fills="14"))
+    assert desk.machine.holdings.of(SYMBOL).quantity == 0
+    assert a_stored_book(desk.said).positions == ()
 
 
 def test_hedge_mode_refuses_the_entry_and_halts():

@@ -12,13 +12,13 @@ from core.execution.order_life import ENDED
 from core.messages import Purpose, Side
 from tests.builders import a_proposal
 from tests.execution.desk import SYMBOL, Desk, approved, is_free, ready
-from tests.execution.tiny_venue import TinyVenue
+from tests.execution.tiny_venue import FIRST_TRADE, TinyVenue
 
 
 def has_gap(desk: Desk) -> bool:
     """The database knows only the newest trade: one lost before it would stay lost in a crash."""
     booked = {f.trade_id for f in desk.heard(m.FillBooked)}
-    return booked != set(range(1, len(booked) + 1))
+    return booked != set(range(FIRST_TRADE, FIRST_TRADE + len(booked)))
 
 
 def play(seed: int, steps: int) -> TinyVenue:

@@ -1,6 +1,7 @@
 from decimal import Decimal
 
 from core.execution.holdings import TRADES_KNOWN, Holdings
+from tests.builders import a_book, an_intent
 
 SYMBOL = "BTCUSDT"
 
@@ -38,3 +39,11 @@ def test_with_few_known_trades_all_are_asked_for_not_those_of_the_last_day() -> 
     # 0 asks for a day; a stop that fired three days ago, while nobody was there, is older.
     assert 0 < restored(600_000_001, (600_000_001,)).fetched_up_to[SYMBOL] < 600_000_001
     assert restored(0, ()).fetched_up_to[SYMBOL] == 0
+
+
+def test_where_the_journal_has_an_entry_and_the_book_no_trade_all_trades_are_wanted() -> None:
+    """Its fill was not booked when the process died; the last day's trades may not show it."""
+    holdings = Holdings()
+    holdings.begin(a_book(intents=((an_intent(symbol=SYMBOL), "SENDING"),)))
+    assert holdings.fetched_up_to[SYMBOL] == 1
+    assert holdings.count(SYMBOL, 2)

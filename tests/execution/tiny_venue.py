@@ -26,6 +26,7 @@ from tests.execution.desk import (
 )
 
 FAULTS = 0.25
+FIRST_TRADE = 1_000  # as on the venue, far above 1
 
 
 @dataclass
@@ -165,7 +166,7 @@ class TinyVenue:
         self.position += side.sign * quantity
         self.positions_seen.add(self.position)
         self.done[name] = self.done.get(name, Decimal(0)) + quantity
-        number = len(self.trades) + 1
+        number = FIRST_TRADE + len(self.trades)
         self.trades.append(a_trade(number, name, side, str(quantity)))
         self.say(an_order_event(name, side, trade_id=number, fills=str(quantity)))
         if self.position == 0:

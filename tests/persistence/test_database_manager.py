@@ -220,6 +220,14 @@ def test_an_empty_database_recovers_an_empty_book(database):
     )
 
 
+def test_recovers_what_others_hold_beside_ours(database):
+    ours, theirs = a_fill(trade_id=501), a_fill(trade_id=502, purpose=None)
+    _tell(database, ours, theirs)
+    book = database.recover()
+    assert book.positions == (("BTCUSDT", ours.quantity),)
+    assert book.foreign == (("BTCUSDT", theirs.quantity),)
+
+
 def test_recovers_each_open_intent_equal_to_the_one_recorded(database):
     other = an_intent(client_id="afb-E-bbbb-0", proposal_id="p2")
     refused = a_move("REJECTED", "afb-E-bbbb-0", executed=Decimal(0))

@@ -50,6 +50,11 @@ def test_what_a_foreign_fill_closes_beyond_ours_is_foreign():
     assert (net.quantity, net.foreign) == (Decimal(0), Decimal(-3))
 
 
+def test_a_stop_of_ours_that_closes_more_than_ours_closes_the_foreign_part():
+    net = _net(_fill(1, "2"), _fill(2, "1", ours=False), _fill(3, "-3"))
+    assert (net.quantity, net.foreign) == (Decimal(0), Decimal(0))
+
+
 def test_a_foreign_close_first_undoes_the_foreign_part():
     net = _net(_fill(1, "2"), _fill(2, "1", ours=False), _fill(3, "-1.5", ours=False))
     assert (net.quantity, net.foreign) == (Decimal("1.5"), Decimal(0))

@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from actors.narration import narrate
 from core import messages as m
 from core.clock import NS_PER_MS
 from core.symbol.drift import WINDOW, DriftReference, reference_of
 from core.symbol.features import FEATURE_NAMES, bars_of, feature_matrix
 from core.symbol.indicators import FEATURES_WARMUP
 from core.symbol.machine import SymbolMachine
-from core.symbol.model_watch import REPORT_EVERY, ModelWatch
+from core.symbol.model_watch import CONSTANT_BARS, REPORT_EVERY, ModelWatch
 from core.symbol.strategy import EnhancedStrategy
 from tests.builders import MINUTE_NS, SYMBOL, a_moment, an_instrument
 from tests.symbol.seeded_candles import seeded_candles
@@ -20,15 +21,19 @@ from tests.symbol.seeded_candles import seeded_candles
 
 @dataclass
 class Model:
-    """Says the same of every bar."""
+    """Says nearly the same of every bar, or, for `stuck` bars from the first, exactly the same."""
 
     prediction: float
     drift_reference: DriftReference | None = None
     skilled: bool = True
     horizon: int = 1
+    stuck: int = 0
+    asked: int = 0
 
     def predict(self, df: Any) -> tuple[float, float]:
-        return self.prediction, 0.9
+        self.asked += 1
+        moves = self.asked > self.stuck and self.asked % 2
+        return self.prediction * (1 + 1e-6 * moves), 0.9
 
 
 @pytest.fixture(scope="module")
@@ -175,3 +180,31 @@ def test_without_a_model_nothing_is_watched(candles):
     assert machine.watch.report is None
     assert machine.watch.objection == ""
     assert np.isfinite(machine.last_close_ms)
+
+
+def test_a_model_that_says_the_same_of_every_bar_is_told_of_once_and_again_when_it_moves(candles):
+    model = Model(1e-3, stuck=CONSTANT_BARS + 20)
+    outs = run(machine_with(model, {}), candles[:300])
+    stuck, over = kinds(outs, m.ActorEvent)
+    assert (stuck.event, stuck.generation) == ("constant_output", 3)
+    assert stuck.detail == f"the model said 0.001 of each of the last {CONSTANT_BARS} bars"
+    assert over.detail == "the model's output moves again"
+    told_after = outs[: outs.index(stuck)]
+    assert len(kinds(told_after, m.SignalComputed)) == CONSTANT_BARS - 1
+    assert isinstance(outs[-1], m.Proposal)  # it stops nothing
+    level, _, line = next(narrate(stuck))
+    assert (level, line) == ("WARNING", f"[{SYMBOL}] {stuck.detail}")
+
+
+def test_a_model_that_moves_before_long_is_not_stuck(candles):
+    model = Model(1e-3, stuck=CONSTANT_BARS - 2)  # and the next one moves
+    assert not kinds(run(machine_with(model, {}), candles[:300]), m.ActorEvent)
+
+
+def test_another_model_is_counted_anew(candles):
+    machine = machine_with(Model(1e-3, stuck=10_000), {"abcdef0123": Model(1e-3, stuck=10_000)})
+    run(machine, candles[: 100 + CONSTANT_BARS - 1])
+    machine.handle(m.ModelReady(symbol=SYMBOL, sha256="abcdef0123"), a_moment())
+    (candle,) = closes(candles[100 + CONSTANT_BARS - 1 : 100 + CONSTANT_BARS])
+    outs = machine.handle(m.ClosedKline(symbol=SYMBOL, candle=candle, event_ns=0), a_moment())
+    assert not kinds(list(outs), m.ActorEvent)

@@ -34,7 +34,7 @@ async def said(url: str, data: bytes, *, half_close: bool = False) -> bytes:
         writer.write(data)
         if half_close:
             writer.write_eof()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await reader.read(65_536)
     except ConnectionError:
         return b""
@@ -160,7 +160,7 @@ def test_frames_against_the_protocol_end_their_own_connection_only(path):
                 reader, writer = await a_socket(url)
                 key = base64.b64encode(os.urandom(16)).decode()
                 writer.write(UPGRADE.format(path=path, key=key).encode())
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(30):
                     assert b" 101 " in await reader.readuntil(b"\r\n\r\n"), name
                     try:
                         writer.write(data)
