@@ -23,7 +23,7 @@ from actors.edges.system_clock import SystemClock
 from actors.edges.venue_choice import ChosenVenue, reach, release
 from actors.kill_switch import KillSwitch
 from actors.mailbox import Mailbox
-from actors.narration import Line, narrate_prepared
+from actors.narration import Line, narrate_all_prepared
 from actors.runtime import Threads
 from actors.shutdown import LastResort, settle, stop_in_order, within
 from actors.status import RejectedFrames, headline, snapshot
@@ -51,8 +51,7 @@ log = logger.bind(module="__main__")
 class MultiSymbolBot:
     """A multi-symbol futures bot: `initialize`, then `run`, then `cleanup`.
 
-    Without a `config` the settings come from environment, `.env` and defaults.  The properties are
-    read-only snapshots by symbol; the actors that own the data go on working meanwhile.
+    Without a `config` the settings come from environment, `.env`, defaults.  Properties are copies.
     """
 
     def __init__(self, config: Config | None = None) -> None:
@@ -151,7 +150,12 @@ class MultiSymbolBot:
         )
         if self.config.VENUE == "live":
             await self._require_green()
-        await self._connect(assembly, clock, (*models.lines, *assembly.size_lines()))
+        try:
+            await self._connect(assembly, clock, (*models.lines, *assembly.size_lines()))
+        except UnavailableError:
+            if not self._stopping.is_set():
+                raise
+            return self._asked_to_stop()
         self._start_tree(assembly, epoch)
         await self._until_up()
         if self._stopping.is_set():
@@ -196,16 +200,17 @@ class MultiSymbolBot:
         self._asked_to_stop()
 
     def stop(self) -> None:
-        """Ask `run` to return; safe from any thread."""
+        """Ask `run` to return; safe from any thread.  A start that waits for the venue gives up."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._stopping.set)
+        if self._gateway is not None:  # last: what it raises then is known to be wanted
+            self._gateway.abandon_start()
 
     async def cleanup(self) -> None:
         """Stop in order: control, supervisor, symbols, feed, execution, risk, persistence, venue.
 
-        Before the feed stops, what is held is compared with the venue and a missing stop is placed.
-        Positions keep their stops on the venue.  What hangs is left behind after its limit.  Safe
-        to call after a failed `initialize`, and while `run` is waiting: it returns.
+        Before the feed stops, book and venue are compared and a missing stop is placed; stops
+        stay.  What hangs is left behind.  Safe after a failed `initialize` and while `run` waits.
         """
         self._stopping.set()
         if self._notify is not None:
@@ -234,15 +239,13 @@ class MultiSymbolBot:
 
     def _closings(self) -> Iterator[tuple[str, float, Callable[[], object]]]:
         """Yield what is to be closed after the actors, in order, each with its limit in s."""
-        if self._gateway is not None:
-            gateway = self._gateway
+        if (gateway := self._gateway) is not None:
             yield "the gateway", 2 * _STOP_WITHIN_S, lambda: gateway.stop(_STOP_WITHIN_S)
         if self._database is not None:
             yield "the database", 2 * _STOP_WITHIN_S, self._database.close
         if self._tracer is not None:
             yield "the trace", 6.0, self._tracer.close
-        if self.address is not None:
-            address = self.address
+        if (address := self.address) is not None:
             yield "the venue", 10.0, lambda: release(address, self.state)
 
     def status(self) -> dict[str, Any]:
@@ -274,6 +277,8 @@ class MultiSymbolBot:
             may_enter=self._lease.held if self._lease is not None else lambda: True,
         )
         self._directory.open(Room.GATEWAY.value, self._gateway)
+        if self._stopping.is_set():  # asked while there was no gateway to tell
+            self._gateway.abandon_start()
         await asyncio.to_thread(self._gateway.start)
         prepared = await asyncio.to_thread(self._gateway.prepare, tuple(self.config.SYMBOLS))
         assembly.instruments.update(prepared.instruments)
@@ -284,12 +289,7 @@ class MultiSymbolBot:
             instruments=prepared.instruments,
             models=assembly.shelf.hashes(),
         )
-        told = (
-            line
-            for symbol, instrument in prepared.instruments.items()
-            for line in narrate_prepared(instrument, prepared.leverage[symbol])
-        )
-        for level, module, text in (*lines, *told):
+        for level, module, text in (*lines, *narrate_all_prepared(*prepared)):
             logger.bind(module=module).log(level, text)
 
     # ------------------------------------------------------------------ the tree

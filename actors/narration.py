@@ -4,7 +4,7 @@ From a message to its lines in one function, so that the whole narrative stands 
 line is (level, module, text).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from core import messages as m
@@ -20,6 +20,14 @@ _CLOSINGS = {
 }
 _ALERTS = ("late_execution", "stop_unseen", "naked", "flat", "conditional_orders", "book_differs")
 _BAD_STATES = ("REJECTED", "UNKNOWN", "ABSENT", "NOT_SENT")
+
+
+def narrate_all_prepared(
+    instruments: Mapping[str, Instrument], leverage: Mapping[str, dict[str, Any]]
+) -> Iterator[Line]:
+    """Yield what start-up says of all symbols."""
+    for symbol, instrument in instruments.items():
+        yield from narrate_prepared(instrument, leverage[symbol])
 
 
 def narrate_prepared(instrument: Instrument, leverage: dict[str, Any]) -> Iterator[Line]:

@@ -36,6 +36,7 @@ _KLINES_MOST = 10
 _WEIGHTS = {
     "/fapi/v3/account": 5,
     "/fapi/v3/positionRisk": 5,
+    "/fapi/v1/accountConfig": 5,
     "/fapi/v1/symbolConfig": 5,
     "/fapi/v1/positionSide/dual": 30,
     "/fapi/v1/income": 30,

@@ -15,9 +15,12 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Final, Protocol, TypeVar
 
+from loguru import logger
+
 from actors import kill_points
 from actors.edges.binance_client import problem, quiet_library_log
 from actors.edges.preparation import Prepared
+from actors.edges.start_patience import StartPatience
 from actors.edges.system_clock import SystemClock
 from actors.edges.venue_link import VenueLink, live_ends
 from actors.kill_points import Seam
@@ -86,13 +89,15 @@ class Gateway:
         self._held: list[Any] | None = []
         self._closed = False
         self._grace_s = 0.0
+        self._patience: StartPatience | None = None
+        self._abandoned = False
 
     # ---------------------------------------- called from other threads
     def start(self) -> None:
         """Connect, and return once both streams are up; their news wait for the rooms.
 
         Raises UnavailableError, in one line, when the venue cannot be reached within REST_TIMEOUT
-        or refuses the key.
+        or refuses the key.  While it only wants silence, the start waits (`start_patience.py`).
         """
         quiet_library_log()
         self._thread = threading.Thread(target=self._run, name="gateway", daemon=True)
@@ -103,8 +108,23 @@ class Gateway:
         """Check symbols and account mode, set isolated margin and leverage; blocks.
 
         Raises ConfigurationError (a symbol), SelfCheckError (the account), UnavailableError.
+        Waits until the venue's limits leave room for a start.
         """
-        return self._ask(self._link.prepare(tuple(symbols)))
+        assert self._loop is not None, "start() comes first"
+        assert self._patience is not None
+        waiting = asyncio.run_coroutine_threadsafe(
+            self._patience.prepared(
+                lambda: self._link.prepare(tuple(symbols)), within_s=self._patience_s
+            ),
+            self._loop,
+        )
+        return self._result(waiting, None)
+
+    def abandon_start(self) -> None:
+        """Let `start` and `prepare` wait no longer for the venue's limits; they raise then."""
+        self._abandoned = True
+        if self._patience is not None:
+            self._patience.abandon()
 
     def klines(self, symbol: str, bars: int, end_ms: int | None) -> list[list[Any]]:
         """Return a page of raw klines up to an open time, at the pace of histories; blocks.
@@ -145,11 +165,18 @@ class Gateway:
 
     def _ask(self, coroutine: Coroutine[Any, Any, T]) -> T:
         assert self._loop is not None, "start() comes first"
-        patience_s = len(self._config.SYMBOLS) * _PATIENCE_S_PER_SYMBOL
-        patience_s += self._config.REST_TIMEOUT * (1 + self._config.MAX_RETRIES)
         waiting = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        return self._result(waiting, self._patience_s)
+
+    @property
+    def _patience_s(self) -> float:
+        """Return how long what the venue is asked for at a start may take, seconds."""
+        patience_s = len(self._config.SYMBOLS) * _PATIENCE_S_PER_SYMBOL
+        return patience_s + self._config.REST_TIMEOUT * (1 + self._config.MAX_RETRIES)
+
+    def _result(self, waiting: Future[T], within_s: float | None) -> T:
         try:
-            return waiting.result(patience_s)
+            return waiting.result(within_s)
         except TradingError:
             raise
         except Exception as error:
@@ -173,11 +200,18 @@ class Gateway:
             news=self._news,
             ends=live_ends(self._config, self._address, self._clock),
         )
+        self._patience = StartPatience(self._link.governor, logger.bind(module="gateway").warning)
+        if self._abandoned:
+            self._patience.abandon()
         keepers: list[asyncio.Task[None]] = []
         try:
             try:
-                async with asyncio.timeout(self._config.REST_TIMEOUT):
-                    await self._link.connect()
+                await self._patience.connected(
+                    self._link.connect, within_s=self._config.REST_TIMEOUT
+                )
+            except TradingError as error:
+                self._started.set_exception(error)
+                return
             except Exception as error:  # noqa: BLE001 - judged and passed on
                 self._started.set_exception(self._unavailable(problem(error).detail))
                 return

@@ -21,7 +21,7 @@ from core.execution.client_id import purpose_of
 from core.feed.frames import check_candle
 from core.messages import Failure, Purpose
 
-_KLINES_MAX = 1500
+_KLINES_PAGE = 499  # of weight 2: no other size costs less a candle
 _DUPLICATE = Action.ADOPT
 _ALGO_TYPES = {Purpose.STOP: "STOP_MARKET", Purpose.TARGET: "TAKE_PROFIT_MARKET"}
 _COOLING = -1003
@@ -183,7 +183,7 @@ class Requests:
 
     # ---------------------------------------- history
     async def history(self, wanted: m.FetchHistory) -> m.KlineHistory:
-        """Fetch the latest closed candles, in pages of 1500, newest page first."""
+        """Fetch the latest closed candles, in pages of 499, newest page first."""
         try:
             candles = await self._candles(wanted.symbol, wanted.bars)
         except Exception as error:  # noqa: BLE001 - judged and answered
@@ -205,7 +205,7 @@ class Requests:
         parameters: dict[str, Any] = {"symbol": symbol, "interval": self._config.KLINE_INTERVAL}
         rows: list[Any] = []
         while len(rows) < bars + 1:
-            limit = min(_KLINES_MAX, bars + 1 - len(rows))
+            limit = min(_KLINES_PAGE, bars + 1 - len(rows))
             page = await self._retrying.read(
                 lambda limit=limit: self._client.futures_klines(**parameters, limit=limit)
             )

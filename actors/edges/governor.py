@@ -19,6 +19,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from actors.edges.demand import Demand, Lane
@@ -162,6 +163,16 @@ class Governor:
         """Whether what can wait should: silence, or weight above WEIGHT_SOFT."""
         return self.quiet_s > 0 or self.weight_used >= self._soft
 
+    def wait_for(self, demand: Demand) -> tuple[float, str] | None:
+        """Return how long silence and weight delay such a request (s), and why; None: they do not.
+
+        One that weighs more than reads may use at all is taken for one that just fits.
+        """
+        now = self._now()
+        most = max(1, int(self._weight_max * self._hard))
+        fitting = replace(demand, weight=min(demand.weight, most))
+        return self._wait_for_silence(fitting) or self._wait_for_weight(fitting, now)
+
     # ---------------------------------------- what it is told
     def learn_limits(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Take the venue's limits from `rateLimits` of exchangeInfo."""
@@ -258,14 +269,20 @@ class Governor:
     # ---------------------------------------- limits
     def _wait(self, demand: Demand, now: float) -> tuple[float, str] | None:
         """Return how long a request must wait at least, and for what; None: it may go."""
-        if self.banned_s:
-            return self.banned_s, "the venue banned this address and wants silence"
-        if self.quiet_s and demand.lane is not Lane.PROTECTION:
-            return self.quiet_s, "the venue wants silence"
+        silence = self._wait_for_silence(demand)
+        if silence is not None:
+            return silence
         for check in (self._wait_for_orders, self._wait_for_weight, self._wait_for_slot):
             wait = check(demand, now)
             if wait is not None:
                 return wait
+        return None
+
+    def _wait_for_silence(self, demand: Demand) -> tuple[float, str] | None:
+        if self.banned_s:
+            return self.banned_s, "the venue banned this address and wants silence"
+        if self.quiet_s and demand.lane is not Lane.PROTECTION:
+            return self.quiet_s, "the venue wants silence"
         return None
 
     def _wait_for_orders(self, demand: Demand, now: float) -> tuple[float, str] | None:

@@ -1,7 +1,7 @@
 """What must hold on the venue before anything trades: symbols, position mode, margin, leverage.
 
-Each violation is one line with its fix.  Setting what is set already changes nothing, so a start
-with open positions passes as long as the settings are the same.
+Each violation is one line with its fix.  What the venue shows to be set is left as it is, and
+setting it again would change nothing: a start with open positions passes with the same settings.
 """
 
 import asyncio
@@ -20,6 +20,8 @@ from core.venue.instrument import Instrument
 _MARGIN_UNCHANGED = -4046
 _MARGIN_HELD = (-4047, -4048)  # by open orders, by a position: the mode may be right all the same
 _AT_ONCE = 8
+_SET_WEIGHT, _CONFIG_WEIGHT = 2, 5  # to set margin and leverage of a symbol, to read those of all
+_OF_LEVERAGE = ("symbol", "leverage", "maxNotionalValue")  # what setting it would answer
 
 
 class Prepared(NamedTuple):
@@ -42,22 +44,36 @@ async def prepare(
         brackets = await listing.brackets(symbols)
         instruments = {s: replace(i, brackets=brackets[s]) for s, i in instruments.items()}
         listing.take(instruments)
-        mode = await retrying.read(client.futures_get_position_mode)
-        _require_one_way(mode)
-        gate = asyncio.Semaphore(_AT_ONCE)
-        answers = await asyncio.gather(
-            *(
-                _set_up(client, retrying, gate, symbol, config.for_symbol(symbol).LEVERAGE)
-                for symbol in symbols
-            )
-        )
+        # `positionSide/dual` says no more and weighs six times as much.
+        _require_one_way(await retrying.read(client.futures_account_config))
+        answers = await _all_set_up(client, retrying, config, symbols)
     except TradingError:
         raise
     except QuietError as error:
         raise UnavailableError(f"The venue is unavailable: {error}. Fix: wait.") from error
     except Exception as error:
         raise UnavailableError(f"The venue is unavailable: {problem(error).detail}") from error
-    return Prepared(instruments, dict(zip(symbols, answers, strict=True)))
+    return Prepared(instruments, answers)
+
+
+async def _all_set_up(
+    client: VenueClient, retrying: Retrying, config: Config, symbols: tuple[str, ...]
+) -> dict[str, dict[str, Any]]:
+    """Set margin and leverage where the venue does not show them as wanted; return its answers."""
+    leverage = {symbol: config.for_symbol(symbol).LEVERAGE for symbol in symbols}
+    right: dict[str, dict[str, Any]] = {}
+    if len(symbols) * _SET_WEIGHT > _CONFIG_WEIGHT:
+        for row in await retrying.read(client.futures_symbol_config):
+            wanted = {"marginType": "ISOLATED", "leverage": leverage.get(row["symbol"])}
+            if wanted.items() <= row.items():
+                right[row["symbol"]] = {name: row[name] for name in _OF_LEVERAGE if name in row}
+    gate = asyncio.Semaphore(_AT_ONCE)
+    wrong = [symbol for symbol in symbols if symbol not in right]
+    answers = await asyncio.gather(
+        *(_set_up(client, retrying, gate, symbol, leverage[symbol]) for symbol in wrong)
+    )
+    found = right | dict(zip(wrong, answers, strict=True))
+    return {symbol: found[symbol] for symbol in symbols}
 
 
 def _require_one_way(mode: dict[str, Any]) -> None:

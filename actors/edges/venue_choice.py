@@ -78,6 +78,8 @@ async def _ping(config: Config) -> None:
         async with asyncio.timeout(config.REST_TIMEOUT):
             await client.futures_ping()
     except Exception as error:
+        if client.governor.quiet_s and not client.governor.banned_s:
+            return  # it is there and wants silence: the gateway's start waits for that
         raise UnavailableError(
             f"The {config.VENUE} venue (Binance) is unavailable: {problem(error).detail}"
         ) from error

@@ -101,9 +101,9 @@ class VenueLink:
         self._news = news
         self._ends = ends
         self._names = OrderNames()
-        self._governor = governor_of(config, clock.wall_ns)
-        self._client = ends.client(RECV_WINDOW_MS, self._governor)
-        self._entries = ends.client(ENTRY_RECV_WINDOW_MS, self._governor)
+        self.governor = governor_of(config, clock.wall_ns)
+        self._client = ends.client(RECV_WINDOW_MS, self.governor)
+        self._entries = ends.client(ENTRY_RECV_WINDOW_MS, self.governor)
         self._venue_clock = ends.clock_keeper((self._client, self._entries))
         self._retrying = Retrying(config, self._venue_clock.measure)
         self._requests = Requests(
@@ -126,7 +126,7 @@ class VenueLink:
             config=config,
             client=self._client,
             retrying=self._retrying,
-            governor=self._governor,
+            governor=self.governor,
             news=news,
         )
         self._listen_key = ListenKey(self._client)
@@ -154,7 +154,11 @@ class VenueLink:
         self._attempts = attempts
 
     async def connect(self) -> None:
-        """Connect everything once; raises what the venue or the network raises."""
+        """Connect everything once; raises what the venue or the network raises.
+
+        May be called again after a refusal by the venue's limits: only what comes before the first
+        socket goes by them.
+        """
         await self._venue_clock.measure()
         await self._user.connect()
         await self._market.connect()
@@ -164,7 +168,7 @@ class VenueLink:
         health = HealthKeeper(
             clock=self._venue_clock,
             market=self._market,
-            governor=self._governor,
+            governor=self.governor,
             news=self._news,
             wall_ns=self._clock.wall_ns,
         )
@@ -172,7 +176,7 @@ class VenueLink:
             clock=self._clock,
             client=self._client,
             retrying=self._retrying,
-            governor=self._governor,
+            governor=self.governor,
             worth=self._worth,
             news=self._news,
         )

@@ -69,6 +69,7 @@ class ExecutionMachine:
         self.brackets: dict[str, Bracket] = {}
         self.holdings = Holdings()
         self.comparisons_asked = 0  # by Resync, from outside
+        self._begun_from: m.RecoveredBook | None = None  # None: something was said since
         self._settings = settings
         shared = (self.brackets, self.holdings)
         self._orders_out = OrdersOut(settings.tag)
@@ -107,7 +108,10 @@ class ExecutionMachine:
 
     def handle(self, message: ExecutionInput, now: Moment) -> Out:
         """Return what follows from a message, entries only as far as they are accounted for."""
-        return self._orders_out.passed(self._decide(message, now))
+        out = self._decide(message, now)
+        if out and not isinstance(message, m.RecoveredBook):
+            self._begun_from = None
+        return self._orders_out.passed(out)
 
     def _decide(self, message: ExecutionInput, now: Moment) -> Out:
         match message:
@@ -140,11 +144,7 @@ class ExecutionMachine:
                 self._gate.note(message)
                 return ()
             case m.RecoveredBook():
-                self._entries.begin(message)
-                self._gate.begin(message)
-                self._late.begin(message, now)
-                self._unheard.begin(message)
-                return self._recovery.begin(message, now)
+                return self._begin(message, now)
             case m.ActorStarted():
                 self._entries.generations[message.symbol] = message.generation
                 return ()
@@ -159,6 +159,21 @@ class ExecutionMachine:
                 return (*self._watch.tick(now), *self._recovery.tick(now))
             case _:
                 assert_never(message)
+
+    def _begin(self, book: m.RecoveredBook, now: Moment) -> Out:
+        """Start from what the database holds, once for each state of it.
+
+        At a start risk asks for the book too, and both get both answers.  While nothing followed
+        from the first, the second says nothing new: its snapshot is on its way.
+        """
+        if book == self._begun_from:
+            return (m.ReconcilePending(reason="start-up"),)  # a risk that began anew must wait too
+        self._begun_from = book
+        self._entries.begin(book)
+        self._gate.begin(book)
+        self._late.begin(book, now)
+        self._unheard.begin(book)
+        return self._recovery.begin(book, now)
 
     @property
     def empty(self) -> bool:

@@ -67,16 +67,25 @@ class Served:
 class Simulated(Served):
     """The simulated venue; the same world goes on when it is served again."""
 
-    def __init__(self, speed: float = 60.0, *, rate_limits: bool = False) -> None:
+    def __init__(
+        self,
+        speed: float = 60.0,
+        *,
+        rate_limits: bool = False,
+        symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT"),
+        history: int = 400,
+    ) -> None:
         self.speed = speed
         self.rate_limits = rate_limits
         self.statuses: Counter[int] = Counter()  # of all answers
+        self.weight = 0  # of all requests so far, by the header of the answers
+        self._weight_told = 0
         self._world = new_world(
             VenueSettings(
-                symbols=("BTCUSDT", "ETHUSDT"),
+                symbols=symbols,
                 seed=3,
                 balance="10000",
-                history=400,
+                history=history,
                 data="",
                 funding="",
                 start_ms=time.time_ns() // 1_000_000,
@@ -94,6 +103,10 @@ class Simulated(Served):
 
         async def count(_request: web.Request, response: web.StreamResponse) -> None:
             self.statuses[response.status] += 1
+            told = int(response.headers.get("X-MBX-USED-WEIGHT-1M", self._weight_told))
+            # A lower count than before is that of a new minute.
+            self.weight += told - self._weight_told if told >= self._weight_told else told
+            self._weight_told = told
 
         app.on_response_prepare.append(count)
         return app
@@ -115,7 +128,7 @@ class Scripted(Served):
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.sockets: dict[str, list[web.WebSocketResponse]] = defaultdict(list)
         self.say("POST", "listenKey", {"listenKey": "key"})
-        self.say("GET", "positionSide/dual", {"dualSidePosition": False})
+        self.say("GET", "accountConfig", {"dualSidePosition": False})
 
     def say(self, method: str, name: str, *answers: Any) -> None:
         self.script[method, f"/fapi/v1/{name}"] = deque(answers)

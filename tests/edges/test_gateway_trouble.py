@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
@@ -259,6 +260,23 @@ def a_listing(status: str = "TRADING") -> dict[str, object]:
     return {"symbols": [{"symbol": "BTCUSDT", "status": status, "filters": filters}]}
 
 
+def test_a_snapshot_without_open_orders_tells_the_venue_s_silence(desk, venue):
+    row = {"symbol": "BTCUSDT", "positionAmt": "0", "entryPrice": "0", "updateTime": 1}
+    account = {
+        "totalWalletBalance": "1",
+        "availableBalance": "1",
+        "totalUnrealizedProfit": "0",
+        "totalInitialMargin": "0",
+    }
+    venue.script["GET", "/fapi/v3/account"] = deque([account])
+    venue.script["GET", "/fapi/v3/positionRisk"] = deque([[row]])
+    venue.say("GET", "openAlgoOrders", [])
+    refused = (429, {"code": -1003, "msg": "too many"}, {"Retry-After": "120"})
+    venue.say("GET", "openOrders", refused)
+    failed = desk.ask(m.FetchSnapshot(reason="x", symbols=(), trades_after=(), unresolved=()))
+    assert "the venue wants silence" in failed.reason
+
+
 def test_isolated_margin_that_is_set_already_is_fine(desk, venue):
     venue.say("GET", "exchangeInfo", a_listing())
     venue.say("POST", "marginType", (400, {"code": -4046, "msg": "No need to change."}))
@@ -266,6 +284,26 @@ def test_isolated_margin_that_is_set_already_is_fine(desk, venue):
     assert desk.gateway.prepare(("BTCUSDT",)).leverage == {
         "BTCUSDT": {"leverage": 5, "symbol": "BTCUSDT"}
     }
+
+
+def test_what_is_set_on_all_symbols_is_read_at_once_and_left_alone(desk, venue):
+    names = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+    (listed,) = a_listing()["symbols"]
+    venue.say("GET", "exchangeInfo", {"symbols": [listed | {"symbol": s} for s in names]})
+    venue.say("POST", "leverage", {"leverage": 5, "symbol": "ETHUSDT"})
+    rows = [
+        {"symbol": s, "marginType": "ISOLATED", "leverage": 5, "maxNotionalValue": "7"}
+        for s in names
+    ]
+    venue.say("GET", "symbolConfig", rows)
+    leverage = desk.gateway.prepare(names).leverage
+    assert leverage["SOLUSDT"] == {"symbol": "SOLUSDT", "leverage": 5, "maxNotionalValue": "7"}
+    assert not venue.asked("POST", "marginType")
+    rows[0]["marginType"] = "CROSSED"
+    rows[1]["leverage"] = 20
+    desk.gateway.prepare(names)
+    for name in ("marginType", "leverage"):
+        assert [r["symbol"] for r in venue.asked("POST", name)] == ["BTCUSDT", "ETHUSDT"]
 
 
 def test_margin_that_a_position_holds_is_fine_if_it_is_isolated(desk, venue):
@@ -279,7 +317,7 @@ def test_margin_that_a_position_holds_is_fine_if_it_is_isolated(desk, venue):
     ("request_", "answer", "error", "words"),
     [
         ("GET exchangeInfo", a_listing("BREAK"), ConfigurationError, "BREAK"),
-        ("GET positionSide/dual", {"dualSidePosition": True}, SelfCheckError, "one-way"),
+        ("GET accountConfig", {"dualSidePosition": True}, SelfCheckError, "one-way"),
         (
             "POST marginType",
             (400, {"code": -4048, "msg": "x"}),

@@ -11,7 +11,7 @@ from core.execution import reconcile
 from core.execution.income import LAG_NS
 from core.execution.order_life import OrderState
 from core.messages import Purpose, Side
-from tests.builders import SYMBOL, a_moment, a_proposal, an_intent
+from tests.builders import SYMBOL, a_book, a_moment, a_proposal, an_intent
 from tests.execution.desk import (
     ENTRY,
     EXIT,
@@ -574,3 +574,26 @@ def test_a_new_database_begins_its_income_with_the_day_and_goes_back_90_days_at_
     desk = a_desk(income_up_to_ns=now_ns - 200 * NS_PER_DAY)
     first = desk.heard(m.FetchSnapshot)[0].income_after_ns
     assert now_ns - 90 * NS_PER_DAY <= first < now_ns - 89 * NS_PER_DAY
+
+
+def test_the_same_book_told_twice_is_one_question_to_the_venue():
+    desk = a_desk(**HELD)
+    again = desk.tell(a_book(**HELD))
+    assert again == (m.ReconcilePending(reason="start-up"),)
+    assert len(desk.heard(m.FetchSnapshot)) == 1
+    told_once = a_desk(**HELD)
+    expected = told_once.tell(a_snapshot(told_once, positions=(a_venue_position(),)), 0.1)
+    answered = desk.tell(a_snapshot(desk, positions=(a_venue_position(),)), 0.1)
+    assert answered == expected
+    assert len(legs(answered)) == 2  # its position follows when the stop is live
+
+
+def test_another_book_begins_anew():
+    desk = a_desk()
+    assert one(m.FetchSnapshot, desk.tell(a_book(**HELD)))
+
+
+def test_the_same_book_begins_anew_once_something_followed_from_the_first():
+    desk = a_desk(**HELD)
+    desk.tell(a_snapshot(desk, positions=(a_venue_position(),)), 0.1)
+    assert one(m.FetchSnapshot, desk.tell(a_book(**HELD)))

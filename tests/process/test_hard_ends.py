@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,14 @@ class Saboteur:
     def generate_signal(self, df):
         return "BUY", 0.9, {}
 """
+UNREADABLE = """
+from actors.edges.database import DatabaseManager
+
+def recover(self, unwritten=()):
+    raise ValueError("a row that is none")
+
+DatabaseManager.recover = recover
+"""
 DEFECTS = {"risk": "defect(RiskMachine, '_case')", "execution": "defect(Entries, 'approve')"}
 
 
@@ -98,6 +107,57 @@ def test_a_signal_while_it_is_loading_ends_it_with_one_line(
     else:  # it was faster: then it stopped in order
         assert code == 0, bot.text()
     nothing_is_left(world.state)
+
+
+@pytest.mark.parametrize("path", ["/fapi/v1/listenKey", "/fapi/v1/exchangeInfo"])
+def test_a_signal_while_the_start_waits_for_the_venue_s_limits_ends_it_in_order(
+    world: World, path: str
+) -> None:
+    world.start_venue("--seed", "3", "--speed", "60", "--symbols", SYMBOLS)
+    refuse(world, path, 120)
+    bot = world.start_bot(SYMBOLS=SYMBOLS)
+    eventually("it says that it waits", lambda: "the start waits" in bot.text(), 60)
+    assert bot.interrupt(30) == 0, bot.text()
+    assert "Traceback" not in bot.text()
+    assert bot.text().count("the start waits") == 1
+    assert world.ledger()["orders"] == []
+    nothing_is_left(world.state)
+
+
+def test_a_start_that_the_venue_s_limits_refuse_goes_on_after_them(world: World) -> None:
+    world.start_venue("--seed", "3", "--speed", "60", "--symbols", SYMBOLS)
+    refuse(world, "/fapi/v1/listenKey", 3)
+    refuse(world, "/fapi/v1/exchangeInfo", 3)
+    bot = world.start_bot(SYMBOLS=SYMBOLS, MAX_RETRIES="0")  # a retry would sit the second out
+    eventually("book and venue agree", lambda: "book and venue agree" in bot.text(), 60)
+    assert bot.text().count("the start waits") == 2
+    assert bot.interrupt(30) == 0, bot.text()
+
+
+def refuse(world: World, path: str, seconds: int) -> None:
+    """Let the venue answer the next request to a path with 429 and how long it wants silence."""
+    args = {"status": 429, "headers": {"Retry-After": str(seconds)}}
+    fault = {"kind": "rest_status", "count": 1, "match": {"path": path}, "args": args}
+    body = json.dumps(fault).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{world.url}/sim/faults", body, headers)  # noqa: S310
+    urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
+
+
+def test_a_book_that_cannot_be_read_ends_the_start_with_70(world: World) -> None:
+    (world.folder / "saboteur.py").write_text(f"{SABOTEUR}\n{UNREADABLE}\n", encoding="utf-8")
+    world.start_venue("--seed", "3", "--speed", "60", "--symbols", SYMBOLS)
+    bot = world.start_bot(
+        SYMBOLS=SYMBOLS,
+        STRATEGY="saboteur:Saboteur",
+        ROOT_MAX_RESTARTS="1",
+        PYTHONPATH=str(world.folder),
+    )
+    assert bot.wait(90) == SupervisorGaveUpError.exit_code, bot.text()
+    (last,) = [line for line in bot.text().splitlines() if line.startswith("error: ")]
+    assert "persistence: more than 1 crashes of rooms in 120 s" in last
+    assert "Traceback" not in bot.text()
+    assert world.ledger()["orders"] == []
 
 
 @pytest.mark.parametrize("room", DEFECTS)
