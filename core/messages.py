@@ -727,6 +727,7 @@ class RecoveredBook:
     rests: tuple[SymbolRest, ...] = ()  # the newest of each symbol
     entries: tuple[tuple[str, int], ...] = ()  # (symbol, venue ns) of the last day's, ascending
     absent: tuple[Intent, ...] = ()  # entries believed absent within the last 24 wall hours
+    unlisted: tuple[tuple[str, str], ...] = ()  # (symbol, client id) of orders whose end is untold
     income_up_to_ns: int = 0  # venue time up to which no income is missing, 0: nothing known
     # Wishes since a person last resumed a symbol, at most 30 venue days back: (symbol, close of the
     # first one's kline, how many, closes of the latest, ascending).

@@ -13,6 +13,7 @@ from actors.edges.tables import (
     FillRow,
     IncomeRow,
     IntentRow,
+    Order,
     StateRow,
     StreakRow,
 )
@@ -31,6 +32,7 @@ from core.messages import (
     TradingState,
 )
 from core.persistence.book import BookedFill, NetPosition, net_positions
+from core.persistence.facts import ENDED_STATUSES
 from core.persistence.rows import (
     bases_from_text,
     intent_from_row,
@@ -42,6 +44,7 @@ from core.persistence.rows import (
 from core.risk.tempo import NORM_NS, RECENT_BARS
 
 _BRACKET = tuple(Purpose)
+_UNLISTED_MAX = 100  # orders and fills looked at: some hours of them
 _RESUMED = "resumed"  # the reason of a state that a person's `resume` released
 
 
@@ -76,6 +79,7 @@ def read_book(database: Database, now: Moment | None = None) -> RecoveredBook:
         entries=_entries(database, now),
         wishes=_wishes(database),
         absent=_absent(database, now),
+        unlisted=_unlisted(database),
         income_up_to_ns=_income_up_to_ns(database),
     )
 
@@ -145,6 +149,30 @@ def _intents(database: Database, held: tuple[str, ...]) -> tuple[tuple[Intent, s
     )
     rows.update((row["id"], row) for row in unbooked.dicts().execute(database))
     return tuple((intent_from_row(rows[id_]), rows[id_]["state"]) for id_ in sorted(rows))
+
+
+def _unlisted(database: Database) -> tuple[tuple[str, str], ...]:
+    """Return of the newest orders those that are over while the table of orders does not say how.
+
+    By the journal, and by the fills: a stop that fires becomes another order.
+    """
+    over = [str(state) for state in (OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED)]
+    moved = IntentRow.select(IntentRow.symbol, IntentRow.client_id, IntentRow.venue_id)
+    journal = moved.where(IntentRow.state.in_(over)).order_by(IntentRow.id.desc())
+    filled = FillRow.select(FillRow.symbol, FillRow.client_id, FillRow.order_id)
+    fills = filled.order_by(FillRow.at_ns.desc())
+    newest = [*journal.limit(_UNLISTED_MAX).tuples().execute(database)]
+    newest += [
+        (symbol, name, f"{symbol}:{number}")
+        for symbol, name, number in fills.limit(_UNLISTED_MAX).tuples().execute(database)
+    ]
+    told = Order.select(Order.order_id).where(
+        Order.order_id.in_([venue_id for _, _, venue_id in newest])
+        & Order.status.in_(ENDED_STATUSES)
+    )
+    listed = {venue_id for (venue_id,) in told.tuples().execute(database)}
+    missing = [(symbol, name) for symbol, name, venue_id in newest if venue_id not in listed]
+    return tuple(dict.fromkeys(missing))
 
 
 def _days(database: Database) -> list[DayLedger]:

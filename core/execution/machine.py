@@ -189,6 +189,7 @@ class ExecutionMachine:
 
     # ------------------------------------------------------------------ answers
     def _answered(self, answer: m.OrderAnswered, now: Moment) -> Out:
+        self._unheard.answered(answer)
         bracket = self.brackets.get(answer.symbol)
         if answer.purpose in _OWN_ALGO:
             self._orphans.placed(answer.client_id, answer.symbol)
@@ -274,6 +275,8 @@ class ExecutionMachine:
         elif filled:  # a liquidation may come without the number that counts it once
             out += self._recovery.ask(f"{update.symbol}: a fill without a number", now)
         if purpose in (Purpose.ENTRY, Purpose.EXIT):
+            if from_venue(update.status) in ENDED:
+                self._unheard.heard(update.client_id)
             moved = self._protection.moved(
                 update.client_id,
                 from_venue(update.status),

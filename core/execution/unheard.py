@@ -6,6 +6,8 @@ beginning unknown.  What the venue's lists lack is asked for until it says how i
 waits for these answers: they set journal and orders right, no more.
 """
 
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 
 from core import messages as m
@@ -18,6 +20,7 @@ from core.messages import Failure, Purpose
 Out = tuple[object, ...]
 
 _AT_ONCE = 10  # a snapshot; what is left waits for the next one
+_HEARD_KEPT = 256  # answers come within seconds of events, before or after
 _DENIALS_MIN = 3  # by as many snapshots: lists and queries lag
 
 
@@ -37,15 +40,19 @@ class Unheard:
         self._tag = tag
         self._protection = protection
         self._orders: dict[str, _Followed] = {}
+        self._heard: deque[str] = deque(maxlen=_HEARD_KEPT)  # ended, by their events
 
     # ---------------------------------------- what is followed
     def begin(self, book: m.RecoveredBook) -> None:
         """Start from what the journal holds open, but for entries: those have their own ways."""
         self._orders.clear()
+        self._heard.clear()
         for intent, state in book.intents:
             if intent.purpose is not Purpose.ENTRY and state not in ENDED:
                 taken = state in (OrderState.ACKED, OrderState.TRIGGERED)
                 self._follow(intent.client_id, intent.symbol, taken=taken)
+        for symbol, name in book.unlisted:
+            self._follow(name, symbol, taken=True)
 
     def failed(self, failure: m.OrderFailed) -> None:
         """Follow an order that may have happened."""
@@ -63,22 +70,28 @@ class Unheard:
         """Follow the orders of fills that a snapshot brought: their events were missed."""
         for fill in booked:
             if isinstance(fill, m.FillBooked):
+                with suppress(ValueError):  # of a stop its end may be known, not what it became
+                    self._heard.remove(fill.client_id)
                 self._follow(fill.client_id, fill.symbol, taken=True)
 
     def gone(self, gone: m.AlgoGone, now: Moment, *, taken: bool) -> Out:
         """Close the row of an order that our cancel ended; how another one ended is asked for.
 
-        `taken` tells whether it was open by what was heard: then its event is still to come.
+        `taken` tells whether it was open by what was heard.
         """
-        if taken or not gone.cancelled:
-            self._follow(gone.client_id, gone.symbol, taken=taken)
+        self._follow(gone.client_id, gone.symbol, taken=taken or gone.cancelled)
         if not gone.cancelled:
             return ()
         name, reason = gone.client_id, gone.detail
         return (self._protection.moved(name, OrderState.CANCELED, now, reason=reason),)
 
+    def answered(self, answer: m.OrderAnswered) -> None:
+        """Follow an order that was over when it was answered, until its event comes."""
+        if from_venue(answer.status) in ENDED:
+            self._follow(answer.client_id, answer.symbol, taken=True)
+
     def _follow(self, name: str, symbol: str, *, taken: bool) -> None:
-        if purpose_of(self._tag, name) is not None:
+        if purpose_of(self._tag, name) is not None and name not in self._heard:
             order = self._orders.setdefault(name, _Followed(symbol, taken))
             order.taken = order.taken or taken
 
@@ -86,6 +99,7 @@ class Unheard:
     def heard(self, client_id: str) -> None:
         """Follow an order no more: its end was told."""
         self._orders.pop(client_id, None)
+        self._heard.append(client_id)
 
     def told(self, update: m.AlgoUpdate, now: Moment) -> Out:
         """Close the row of an order that no position of ours waits for any more."""

@@ -23,7 +23,7 @@ from core.persistence.rows import (
 # How far an order is in its life, ordinary and conditional statuses in one scale; what is not
 # listed has ended.
 _PROGRESS = {"NEW": 0, "PARTIALLY_FILLED": 1, "TRIGGERING": 1, "TRIGGERED": 2}
-_ENDED_STATUSES = (
+ENDED_STATUSES = (
     "FILLED",
     "FINISHED",
     "CANCELED",
@@ -42,9 +42,9 @@ def statuses_beyond(status: str) -> tuple[str, ...]:
     True
     """
     if status not in _PROGRESS:
-        return tuple(ended for ended in _ENDED_STATUSES if ended != status)
+        return tuple(ended for ended in ENDED_STATUSES if ended != status)
     reached = _PROGRESS[status]
-    return (*_ENDED_STATUSES, *(later for later, rank in _PROGRESS.items() if rank > reached))
+    return (*ENDED_STATUSES, *(later for later, rank in _PROGRESS.items() if rank > reached))
 
 
 @dataclass(frozen=True, slots=True)
