@@ -46,7 +46,7 @@ _TEMPTED_S = 1.0  # for which a life that began halted sees its strategy propose
 _TRIES = 3
 _TROUBLES_MAX = 6  # in a row: then it is the venue or the machine
 # What a look at a live system may find in the middle of: looked at again until it holds.
-_EVENTUAL = ("I3", "I7", "I9", "I12", "I15", "I15 funding")
+_EVENTUAL = ("I3", "I7", "I9", "I12", "I15", "I15 days", "I15 funding")
 
 BotFactory = Callable[[Path, Venue, dict[str, str]], Bot]
 
