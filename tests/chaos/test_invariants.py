@@ -261,6 +261,11 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("I3", "an order is not in the table of orders", lambda e: e.order_table.pop(1)),
     ("I3", "an order of the table has another status", _put_order(2, "NEW")),
     ("I3", "an outcome is unknown", _set("intents:0", state="UNKNOWN")),
+    (
+        "I3",
+        "a stop's outcome is unknown",
+        lambda e: e.intents.append(intent("afb-S-x-0", state="UNKNOWN")),
+    ),
     ("I4", "too large for a symbol", _huge),
     ("I4", "too many positions", _four_positions),
     ("I4", "an entry after a halt", _put("states", [("HALTED", T0 - 5 * SECOND)])),
@@ -379,6 +384,17 @@ def test_a_refusal_while_the_venues_rules_changed_is_no_defect():
     assert "I11" in violations(evidence)
     evidence.windows.append(Window(from_ms=T0 - SECOND, to_ms=T0, why="filters"))
     assert "I11" not in violations(evidence)
+
+
+def test_a_trade_by_hand_counts_in_the_day_if_it_was_heard():
+    evidence = a_clean_trade()
+    by_hand = income("COMMISSION", "-0.25", T0) | {"symbol": "XRPUSDT", "tradeId": "7"}
+    evidence.ledger["income"].append(by_hand)
+    assert "I15 days" not in violations(evidence)
+    evidence.fills.append({**evidence.fills[0], "symbol": "XRPUSDT", "trade_id": 7})
+    assert "I15 days" in violations(evidence)
+    evidence.days[0]["fees"] = "1.25"
+    assert "I15 days" not in violations(evidence)
 
 
 def test_money_is_compared_exactly():
