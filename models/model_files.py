@@ -16,12 +16,16 @@ import io
 import json
 import os
 import secrets
+import sys
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import sklearn
+from joblib.numpy_pickle import NumpyPickler
 
 from core.errors import ModelRefusedError
 
@@ -72,22 +76,44 @@ def keep_version(path: Path, sha256: str) -> None:
 
 
 def packed(model: Any) -> bytes:
-    """Return a fitted model as its file holds it."""
+    """Return a fitted model as its file holds it: the same model gives the same bytes.
+
+    Wherever it was fitted, and after any journey between processes.
+    """
     buffer = io.BytesIO()
-    joblib.dump(model, buffer, compress=3)
-    return buffer.getvalue()
+    _CanonicalPickler(buffer).dump(model)
+    return zlib.compress(buffer.getvalue(), level=3)
 
 
-def write_model(
-    path: Path, content: bytes, manifest: dict[str, Any], key_file: Path
-) -> dict[str, Any]:
-    """Write a packed model and its signed manifest, each in one step; makes folder and key.
+class _CanonicalPickler(NumpyPickler):  # type: ignore[misc]  # joblib has no types
+    """joblib's pickler, for which equal strings and equal dtypes are the same object.
+
+    Pickle refers back to an object that it met before, and tells objects apart by identity; which
+    of them are one depends on the way the arrays came (an unpickled dtype is a copy), not on what
+    the model knows.
+    """
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file)
+        self._dtypes: dict[np.dtype[Any], np.dtype[Any]] = {}
+
+    def save(self, obj: Any, *args: Any, **options: Any) -> Any:
+        if isinstance(obj, np.dtype):
+            obj = self._dtypes.setdefault(obj, obj)
+        elif type(obj) is str:
+            obj = sys.intern(obj)
+        return super().save(obj, *args, **options)
+
+
+def write_model(path: Path, model: Any, manifest: dict[str, Any], key_file: Path) -> dict[str, Any]:
+    """Write a fitted model and its signed manifest, each in one step; makes folder and key.
 
     Returns the manifest as signed: `file`, `sha256` and `versions` are added.  A reader that meets
     only one of the two new files refuses the pair.  Raises OSError if the folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     key = _key(key_file)
+    content = packed(model)
     signed = manifest | {
         "file": path.name,
         "sha256": hashlib.sha256(content).hexdigest(),

@@ -31,7 +31,7 @@ from models.evaluation import Evaluation, evaluate_predictions
 from models.importances import permutation_importances
 from models.labels import future_returns, interval_ms
 from models.leak_tests import as_rows, leaks_found, run_leak_tests
-from models.model_files import default_key_file, packed, read_model, write_model
+from models.model_files import default_key_file, read_model, write_model
 from models.tree_arrays import tree_ensemble
 from models.walk_forward import Fold, walk_forward
 
@@ -195,25 +195,16 @@ class PricePredictor:
             predictions[known] = _predict(self._model, features[known])
         return predictions, self._calibration.confidences(predictions)
 
-    def packed(self) -> bytes:
-        """Return the model as its file holds it; raises ModelRefusedError before `train`."""
-        self._fitted()
-        return packed(self._model)
-
-    def save_model(
-        self, filepath: str, *, key_file: str | Path | None = None, content: bytes | None = None
-    ) -> None:
+    def save_model(self, filepath: str, *, key_file: str | Path | None = None) -> None:
         """Write the model and its signed manifest beside it.
 
         `key_file` signs; by default it lies beside the folder (`models.key` for `models/`) and is
-        made, mode 0600, if it is not there.  `content`: what `packed` gave where it was trained,
-        for packing again after a journey gives other bytes.  Raises ModelRefusedError before
-        `train`, OSError.
+        made, mode 0600, if it is not there.  Raises ModelRefusedError before `train`, OSError.
         """
         self._fitted()
         path = Path(filepath)
         key = default_key_file(path) if key_file is None else Path(key_file)
-        self.manifest = write_model(path, content or self.packed(), self.manifest, key)
+        self.manifest = write_model(path, self._model, self.manifest, key)
 
     def load_model(self, filepath: str, *, key_file: str | Path | None = None) -> None:
         """Verify and load a saved model; nothing changes unless all of it is sound.

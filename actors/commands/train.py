@@ -54,10 +54,9 @@ def run_train(options: LearningOptions) -> dict[str, Any]:
         )
         return trained, (new, df, together)
 
-    def keep(symbol: str, come: tuple[PricePredictor, bytes]) -> dict[str, Any]:
-        predictor, content = come
+    def keep(symbol: str, predictor: PricePredictor) -> dict[str, Any]:
         path = model_path(options.model_dir, symbol)
-        predictor.save_model(str(path), key_file=options.key_file, content=content)
+        predictor.save_model(str(path), key_file=options.key_file)
         card = write_card(options.model_dir, symbol, predictor.manifest)
         assert predictor.evaluation is not None
         return predictor.evaluation.as_dict() | {
@@ -101,15 +100,10 @@ def run_evaluate(options: LearningOptions) -> dict[str, Any]:
     return _per_symbol(options, "evaluating", task, complete)
 
 
-def trained(
-    predictor: PricePredictor, df: pd.DataFrame, together: int
-) -> tuple[PricePredictor, bytes]:
-    """Train on a candle frame, as one of so many symbols; what a worker does.
-
-    Returns it with its model packed.
-    """
+def trained(predictor: PricePredictor, df: pd.DataFrame, together: int) -> PricePredictor:
+    """Train on a candle frame, as one of so many symbols; what a worker does."""
     predictor.train(df, tested_together=together)
-    return predictor, predictor.packed()
+    return predictor
 
 
 def evaluated(predictor: PricePredictor, df: pd.DataFrame, together: int) -> dict[str, Any]:

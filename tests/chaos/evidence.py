@@ -51,7 +51,9 @@ class Evidence:
     intents: list[Row] = field(default_factory=list)
     fills: list[Row] = field(default_factory=list)
     trades: list[Row] = field(default_factory=list)
+    order_table: list[Row] = field(default_factory=list)
     positions: list[Row] = field(default_factory=list)
+    days: list[Row] = field(default_factory=list)  # of the day ledger
     income: list[Row] = field(default_factory=list)
     states: list[tuple[str, float]] = field(default_factory=list)  # (trading state, venue ms)
     epochs: list[tuple[int, float]] = field(default_factory=list)  # (number, venue ms of start)
@@ -136,7 +138,9 @@ class Database:
             intents=self.rows("SELECT * FROM order_intent ORDER BY id"),
             fills=self.rows("SELECT * FROM fills"),
             trades=self.rows("SELECT trade_id FROM trades"),
+            order_table=self.rows("SELECT order_id, status FROM orders"),
             positions=self.rows("SELECT symbol, side, quantity FROM positions"),
+            days=self.rows("SELECT day, realized, fees, funding FROM day_ledger"),
             income=self.rows("SELECT kind, transaction_id, symbol, amount, at_ns FROM income"),
             states=[(row["state"], row["at_ns"] / NS_PER_MS) for row in states],
             epochs=[(row["epoch"], row["first"] / NS_PER_MS) for row in epochs],

@@ -9,18 +9,21 @@ from decimal import Decimal
 from typing import Any
 
 from core.clock import NS_PER_MS
-from core.execution.order_life import ENDED
+from core.execution.order_life import ENDED, OrderState, from_venue
 from core.messages import Purpose
 from tests.chaos.evidence import ZERO, Evidence, Row, held_after
 from tests.chaos.limits_held import limits_hold
 from tests.chaos.naked import intervals
 
+_DAY_MS = 86_400_000
 _CLOCK_MS = 200.0  # wall: how far two readings of the venue's clock may differ
 _INCOME_DUE_S = 80.0  # wall: a minute between two looks, a snapshot, and its commit
 _IN_FLIGHT_S = 4.0  # wall: recvWindow of an entry and a second
 _ORPHAN_S = 60.0
 _CLOSING_S = 0.25  # wall: the way of the order that closes after the limit
 _UNANSWERED_S = 3.0  # wall: REST_TIMEOUT of the runs, and the longest fault of the swarm
+# The journal's words for an order that the venue never had.
+_NEVER_THERE = (OrderState.ABSENT, OrderState.REJECTED, OrderState.NOT_SENT)
 # Codes that only our own rounding or a filter bug can earn.
 _OUR_FAULT = ("-1111", "-1013", "-4003", "-4004", "-4005", "-4014", "-4023", "-4120", "-4164")
 
@@ -90,7 +93,7 @@ def books_equal(e: Evidence) -> list[str]:
     ]
     if len(e.trades) != len({t["trade_id"] for t in e.trades}) or len(e.trades) < len(here):
         found.append(f"trades has {len(e.trades)} rows for {len(here)} fills")
-    return [*found, *_positions_equal(e), *_outcomes_equal(e)]
+    return [*found, *_positions_equal(e), *_outcomes_equal(e), *_orders_equal(e)]
 
 
 def _positions_equal(e: Evidence) -> list[str]:
@@ -115,12 +118,38 @@ def _outcomes_equal(e: Evidence) -> list[str]:
             continue
         name, state, order = row["client_id"], row["state"], orders.get(row["client_id"])
         if state not in ENDED:
-            found.append(f"entry {name} is still {state}")
+            found.append(f"{name} is still {state}")
         executed = Decimal(order["executedQty"]) if order is not None else ZERO
         if state == "FILLED" and not executed:
             found.append(f"the journal says {name} filled, the venue never filled it")
         if state in ("REJECTED", "NOT_SENT", "ABSENT") and executed:
             found.append(f"the journal says {name} is {state}, the venue filled {executed}")
+    return found
+
+
+def _orders_equal(e: Evidence) -> list[str]:
+    """Compare journal and table of orders with every order of ours that the venue has."""
+    algos = {a["clientAlgoId"]: a for a in e.ledger["algo_orders"]}
+    sent = {o["clientOrderId"]: from_venue(o["status"]) for o in e.ledger["orders"]}
+    sent |= {name: from_venue(a["algoStatus"]) for name, a in algos.items()}
+    found = []
+    for row in e.intents:
+        name, state = row["client_id"], row["state"]
+        if row["purpose"] == Purpose.ENTRY:
+            continue
+        there = sent.get(name)
+        if state in (OrderState.SENDING, OrderState.UNKNOWN):
+            found.append(f"{name} is still {state}, the venue says {there}")
+        elif there != state and (there is not None or state not in _NEVER_THERE):
+            found.append(f"the journal says {name} is {state}, the venue {there}")
+    here = {row["order_id"]: row["status"] for row in e.order_table}
+    there_all = {f"{o['symbol']}:{o['orderId']}": o for o in e.ledger["orders"]}
+    there_all |= {f"{a['symbol']}:algo:{a['algoId']}": a for a in algos.values()}
+    for number, order in there_all.items():
+        name = order.get("clientOrderId") or order["clientAlgoId"]
+        status = order.get("status") or order["algoStatus"]
+        if e.purpose(name) is not None and here.get(number) != status:
+            found.append(f"orders has {name} ({number}) as {here.get(number)}, the venue {status}")
     return found
 
 
@@ -316,6 +345,36 @@ def money_adds_up(e: Evidence) -> list[str]:
     return found
 
 
+def days_add_up(e: Evidence) -> list[str]:
+    """I15, days: each day's row holds what the venue's income says of that day.
+
+    Of a symbol that is not traded it is what the account's stream told of while somebody listened:
+    such fills are not asked for later.
+    """
+    kinds = {"realized": "REALIZED_PNL", "fees": "COMMISSION", "funding": "FUNDING_FEE"}
+    heard = {(f["symbol"], int(f["trade_id"])) for f in e.fills}
+    found = []
+    for day in e.days:
+        for column, kind in kinds.items():
+            rows = [
+                Decimal(r["income"])
+                for r in e.ledger["income"]
+                if r["incomeType"] == kind
+                and int(r["time"]) // _DAY_MS == day["day"]
+                and (
+                    r["symbol"] in e.limits.symbols
+                    or (r["symbol"], int(r.get("tradeId") or 0)) in heard
+                )
+            ]
+            sign = -1 if column == "fees" else 1
+            earned = sign * sum(rows, ZERO)
+            if Decimal(day[column]) != earned:
+                found.append(
+                    f"{column} of day {day['day']}: booked {day[column]}, the venue {earned}"
+                )
+    return found
+
+
 def funding_is_booked(e: Evidence) -> list[str]:
     """I15, funding: what was paid while nobody listened is in the database too, each row once.
 
@@ -359,6 +418,7 @@ INVARIANTS: dict[str, Invariant] = {
     "I14": explainable,
     "I14 audit": audit_holds,
     "I15": money_adds_up,
+    "I15 days": days_add_up,
     "I15 funding": funding_is_booked,
     "I16": no_secret_left,
 }

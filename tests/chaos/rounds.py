@@ -32,7 +32,7 @@ LIMITS = Limits(symbols=SYMBOLS)
 _DEATH_S = 8.0
 _RECOVERY_S = 30.0
 _AGREE_S = 8.0
-_OPEN_MAX = 1  # entries of unknown outcome that may be left to the next rounds
+_OPEN_MAX = 1  # orders of unknown outcome that may be left to the next rounds
 _RESOLVED_S = 15.0  # a deadline of 5 s, three denials, a snapshot
 # Weight of the venue's minute: from 1,920 on the bot asks nothing but what protects until it ends.
 # A start and the search for an entry of unknown outcome need some 700 together.
@@ -46,7 +46,7 @@ _TEMPTED_S = 1.0  # for which a life that began halted sees its strategy propose
 _TRIES = 3
 _TROUBLES_MAX = 6  # in a row: then it is the venue or the machine
 # What a look at a live system may find in the middle of: looked at again until it holds.
-_EVENTUAL = ("I3", "I7", "I9", "I12", "I15", "I15 funding")
+_EVENTUAL = ("I3", "I7", "I9", "I12", "I15", "I15 days", "I15 funding")
 
 BotFactory = Callable[[Path, Venue, dict[str, str]], Bot]
 
@@ -251,7 +251,7 @@ class Job:
         while True:
             found = self.evidence(bot)
             found.recovered_s = done.active_s / self.slow
-            wrong, waiting = _without_open_entries(violations(found))
+            wrong, waiting = _without_open_orders(violations(found))
             waited_s = time.monotonic() - began
             patient = len(waiting) > _OPEN_MAX or done.point == LAST
             if waiting and patient and waited_s < self._patience_s():
@@ -369,10 +369,10 @@ class Job:
             self.windows.append(Window(from_ms=now, to_ms=self.venue.now_ms(), why="jump"))
 
 
-def _without_open_entries(
+def _without_open_orders(
     wrong: dict[str, list[str]],
 ) -> tuple[dict[str, list[str]], list[str]]:
-    """Take out the entries whose outcome is still being looked for: that takes its deadline."""
+    """Take out the orders whose outcome is still being looked for: that takes its deadline."""
     waiting = [line for line in wrong.get("I3", []) if " is still " in line]
     rest = [line for line in wrong.get("I3", []) if line not in waiting]
     others = {name: lines for name, lines in wrong.items() if name != "I3"}

@@ -36,6 +36,7 @@ def conditional(name: str, kind: str, history: list[tuple[float, str]]) -> dict[
     return {
         "symbol": "BTCUSDT",
         "clientAlgoId": name,
+        "algoId": 3 if kind == "STOP_MARKET" else 4,
         "orderType": kind,
         "side": "SELL",
         "closePosition": True,
@@ -128,9 +129,16 @@ def a_clean_trade() -> Evidence:
     return Evidence(
         limits=Limits(symbols=("BTCUSDT", "ETHUSDT")),
         ledger=ledger,
-        intents=[intent(ENTRY), intent(STOP), intent(TARGET)],
+        intents=[intent(ENTRY), intent(STOP, state="EXPIRED"), intent(TARGET)],
         fills=[fill(t) for t in trades],
         trades=[{"trade_id": f"BTCUSDT:{n}"} for n in (1, 2)],
+        order_table=[
+            {"order_id": "BTCUSDT:1", "status": "FILLED"},
+            {"order_id": "BTCUSDT:2", "status": "FILLED"},
+            {"order_id": "BTCUSDT:algo:3", "status": "EXPIRED"},
+            {"order_id": "BTCUSDT:algo:4", "status": "FINISHED"},
+        ],
+        days=[{"day": int(T0 // DAY), "realized": "3.0", "fees": "1.0", "funding": "0"}],
         known_fills=frozenset({("BTCUSDT", 1)}),
         known_intents=frozenset({ENTRY}),
         promised=frozenset({ENTRY}),
@@ -226,6 +234,10 @@ def _put(name: str, value: Any) -> Break:
     return lambda e: setattr(e, name, value)
 
 
+def _put_order(place: int, status: str) -> Break:
+    return lambda e: e.order_table[place].update(status=status)
+
+
 BROKEN: list[tuple[str, str, Break]] = [
     ("I1", "a second entry", _second_entry),
     ("I1", "more filled than approved", _set("orders:0", executedQty="0.011")),
@@ -243,7 +255,17 @@ BROKEN: list[tuple[str, str, Break]] = [
         _put("positions", [{"symbol": "BTCUSDT", "side": "BUY", "quantity": 0.01}]),
     ),
     ("I3", "a filled entry was called absent", _set("intents:0", state="ABSENT")),
+    ("I3", "a stop that ended is open in the journal", _set("intents:1", state="ACKED")),
+    ("I3", "a stop that stood was called absent", _set("intents:1", state="ABSENT")),
+    ("I3", "a target that nobody sent is filled", lambda e: e.intents.append(intent("afb-T-x-0"))),
+    ("I3", "an order is not in the table of orders", lambda e: e.order_table.pop(1)),
+    ("I3", "an order of the table has another status", _put_order(2, "NEW")),
     ("I3", "an outcome is unknown", _set("intents:0", state="UNKNOWN")),
+    (
+        "I3",
+        "a stop's outcome is unknown",
+        lambda e: e.intents.append(intent("afb-S-x-0", state="UNKNOWN")),
+    ),
     ("I4", "too large for a symbol", _huge),
     ("I4", "too many positions", _four_positions),
     ("I4", "an entry after a halt", _put("states", [("HALTED", T0 - 5 * SECOND)])),
@@ -294,6 +316,8 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("I14", "no decision", _set("intents:0", decision=None)),
     ("I14 audit", "a link of the chain changed", _put("audit_faults", ("audit link 7 changed",))),
     ("I15", "money is missing", _set("fills:1", realized_pnl="2.99999999")),
+    ("I15 days", "a day lacks a fee", lambda e: e.days[0].update(fees="0.5")),
+    ("I15 days", "a day earned too much", lambda e: e.days[0].update(realized="3.00000001")),
     (
         "I15 funding",
         "funding was not booked",
@@ -360,6 +384,17 @@ def test_a_refusal_while_the_venues_rules_changed_is_no_defect():
     assert "I11" in violations(evidence)
     evidence.windows.append(Window(from_ms=T0 - SECOND, to_ms=T0, why="filters"))
     assert "I11" not in violations(evidence)
+
+
+def test_a_trade_by_hand_counts_in_the_day_if_it_was_heard():
+    evidence = a_clean_trade()
+    by_hand = income("COMMISSION", "-0.25", T0) | {"symbol": "XRPUSDT", "tradeId": "7"}
+    evidence.ledger["income"].append(by_hand)
+    assert "I15 days" not in violations(evidence)
+    evidence.fills.append({**evidence.fills[0], "symbol": "XRPUSDT", "trade_id": 7})
+    assert "I15 days" in violations(evidence)
+    evidence.days[0]["fees"] = "1.25"
+    assert "I15 days" not in violations(evidence)
 
 
 def test_money_is_compared_exactly():

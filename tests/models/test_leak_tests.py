@@ -41,6 +41,14 @@ class KnowsTwoBarsAhead(PricePredictor):
         return features
 
 
+def with_a_column_stamped_one_bar_early(df: pd.DataFrame) -> pd.DataFrame:
+    """The buyers' volume of each candle is that of the next: no feature is made wrongly."""
+    early = df.copy()
+    ahead = np.sign(df["close"].shift(-1) / df["close"] - 1.0).fillna(0.0)
+    early["taker_buy_volume"] = df["volume"] * (0.5 + 0.3 * ahead)
+    return early
+
+
 class ForgetsToPurge(PricePredictor):
     def folds(self, rows: int) -> list[Fold]:
         return [
@@ -66,7 +74,7 @@ def told(subject: PricePredictor, df: pd.DataFrame) -> dict[str, LeakTest]:
 @pytest.mark.parametrize("horizon", [1, 5])
 def test_honest_features_and_splits_pass(candles, horizon):
     tests = told(PricePredictor(horizon=horizon), candles)
-    assert list(tests) == ["prefix", "purge", "shuffle", "shift"]
+    assert list(tests) == ["prefix", "purge", "shuffle", "shift", "plausible"]
     assert {name for name, test in tests.items() if not test.passed} == set()
 
 
@@ -111,3 +119,10 @@ def test_a_market_that_always_rises_is_no_leak():
 def test_gaps_do_not_stand_in_for_the_bar_before(candles):
     holed = candles.drop(candles.index[np.arange(200, 2_400, 37)])
     assert all(test.passed for test in told(PricePredictor(), holed).values())
+
+
+def test_a_column_of_the_candles_that_is_one_bar_early_is_suspected_and_named(candles):
+    tests = told(PricePredictor(), with_a_column_stamped_one_bar_early(candles))
+    assert {name for name, test in tests.items() if not test.passed} == {"plausible"}
+    assert tests["plausible"].value > 0.9
+    assert "taker" in tests["plausible"].detail

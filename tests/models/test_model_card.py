@@ -37,7 +37,13 @@ def test_the_card_holds_what_one_must_know_before_trusting_it(skilled):
     assert card["scores"]["tested_together"] == 5
     assert [row["feature"] for row in card["importances"][:1]] == ["minute"]  # the planted rhythm
     assert {row["feature"] for row in card["importances"]} == set(FEATURE_NAMES)
-    assert [test["name"] for test in card["leak_tests"]] == ["prefix", "purge", "shuffle", "shift"]
+    assert [test["name"] for test in card["leak_tests"]] == [
+        "prefix",
+        "purge",
+        "shuffle",
+        "shift",
+        "plausible",
+    ]
     assert card["drift"]["watched"]
     assert "PSI" in card["drift"]["rule"]
     json.dumps(card, allow_nan=False)

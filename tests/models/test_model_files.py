@@ -2,15 +2,26 @@
 
 import hashlib
 import hmac
+import io
 import json
 import pickle
 import shutil
+from functools import partial
 from pathlib import Path
 
+import joblib
+import numpy as np
 import pytest
+from sklearn.ensemble import GradientBoostingRegressor, HistGradientBoostingRegressor
 
 from core.errors import ModelRefusedError
-from models.model_files import default_key_file, manifest_path, model_path, read_manifest
+from models.model_files import (
+    default_key_file,
+    manifest_path,
+    model_path,
+    packed,
+    read_manifest,
+)
 from models.price_predictor import PricePredictor
 from tests.symbol.seeded_candles import seeded_candles
 
@@ -41,6 +52,13 @@ class Bomb:
         return (Path.touch, (self.mark,))
 
 
+def sent(thing):
+    """What comes out at the other process."""
+    buffer = io.BytesIO()
+    joblib.dump(thing, buffer)
+    return joblib.load(buffer)
+
+
 def load(path: Path, **options: Path) -> PricePredictor:
     predictor = PricePredictor()
     predictor.load_model(str(path), **options)
@@ -54,6 +72,19 @@ def refusal(path: Path, **options: Path) -> str:
     assert "\n" not in message
     assert "Fix: " in message
     return message
+
+
+@pytest.mark.parametrize(
+    "new", [partial(HistGradientBoostingRegressor, max_iter=5), GradientBoostingRegressor]
+)
+def test_the_same_model_is_the_same_bytes_whichever_way_its_arrays_came(new):
+    x = np.random.default_rng(7).normal(size=(300, 4))
+    y = x[:, 0] - x[:, 1]
+    here = new(random_state=1).fit(x, y)
+    of_arrays_sent = new(random_state=1).fit(*sent([x, y]))
+    read = joblib.load(io.BytesIO(packed(here)))
+    assert {packed(model) for model in (of_arrays_sent, sent(here), read)} == {packed(here)}
+    assert packed(new(random_state=1).fit(x, -y)) != packed(here)
 
 
 def test_a_saved_model_predicts_as_before(saved, model):
