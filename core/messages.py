@@ -329,7 +329,11 @@ class SymbolRest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayLedger:
-    """The trading day by venue time: equity at its start and what happened since."""
+    """The trading day by venue time: equity at its start and what happened since.
+
+    `realized`, `fees` and `funding` hold what was told while the bot ran; limits follow the wallet,
+    which also knows of what happened while it was dead.
+    """
 
     day: int  # days since 1970, UTC, venue time
     equity_start: Decimal

@@ -140,7 +140,7 @@ class Database:
             trades=self.rows("SELECT trade_id FROM trades"),
             order_table=self.rows("SELECT order_id, status FROM orders"),
             positions=self.rows("SELECT symbol, side, quantity FROM positions"),
-            days=self.rows("SELECT day, realized, fees, funding FROM day_ledger"),
+            days=self.rows("SELECT day, wallet_start, transfers, bases FROM day_ledger"),
             income=self.rows("SELECT kind, transaction_id, symbol, amount, at_ns FROM income"),
             states=[(row["state"], row["at_ns"] / NS_PER_MS) for row in states],
             epochs=[(row["epoch"], row["first"] / NS_PER_MS) for row in epochs],

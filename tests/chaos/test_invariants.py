@@ -66,6 +66,7 @@ def income(kind: str, amount: str, at: float) -> dict[str, Any]:
     return {**row, "tranId": int(at)}
 
 
+A_DAY = {"wallet_start": "10000.0", "transfers": "0", "bases": '[["+", "10000"]]'}
 FUNDING = {"kind": "FUNDING_FEE", "transaction_id": 9, "symbol": "BTCUSDT", "amount": "-0.1"}
 
 
@@ -138,7 +139,7 @@ def a_clean_trade() -> Evidence:
             {"order_id": "BTCUSDT:algo:3", "status": "EXPIRED"},
             {"order_id": "BTCUSDT:algo:4", "status": "FINISHED"},
         ],
-        days=[{"day": int(T0 // DAY), "realized": "3.0", "fees": "1.0", "funding": "0"}],
+        days=[A_DAY | {"day": int(T0 // DAY)}],
         known_fills=frozenset({("BTCUSDT", 1)}),
         known_intents=frozenset({ENTRY}),
         promised=frozenset({ENTRY}),
@@ -316,8 +317,9 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("I14", "no decision", _set("intents:0", decision=None)),
     ("I14 audit", "a link of the chain changed", _put("audit_faults", ("audit link 7 changed",))),
     ("I15", "money is missing", _set("fills:1", realized_pnl="2.99999999")),
-    ("I15 days", "a day lacks a fee", lambda e: e.days[0].update(fees="0.5")),
-    ("I15 days", "a day earned too much", lambda e: e.days[0].update(realized="3.00000001")),
+    ("I15 days", "a day starts too low", lambda e: e.days[0].update(wallet_start="9999.99999999")),
+    ("I15 days", "a day's start stays unknown", lambda e: e.days[0].update(wallet_start="0")),
+    ("I15 days", "a transfer nobody made", lambda e: e.days[0].update(transfers="50")),
     (
         "I15 funding",
         "funding was not booked",
@@ -386,14 +388,26 @@ def test_a_refusal_while_the_venues_rules_changed_is_no_defect():
     assert "I11" not in violations(evidence)
 
 
-def test_a_trade_by_hand_counts_in_the_day_if_it_was_heard():
+def test_an_exit_that_ended_with_the_process_that_sent_it_need_not_be_known():
     evidence = a_clean_trade()
-    by_hand = income("COMMISSION", "-0.25", T0) | {"symbol": "XRPUSDT", "tradeId": "7"}
-    evidence.ledger["income"].append(by_hand)
-    assert "I15 days" not in violations(evidence)
-    evidence.fills.append({**evidence.fills[0], "symbol": "XRPUSDT", "trade_id": 7})
+    unknown = conditional("afb-T-dying-1", "TAKE_PROFIT_MARKET", [(T0, "NEW"), (T0 + 9, "EXPIRED")])
+    evidence.ledger["algo_orders"].append(unknown | {"algoId": 9})
+    assert "I3" in violations(evidence)
+    evidence.windows.append(Window(from_ms=T0 + 5, to_ms=T0 + 20, why="dead"))
+    assert "I3" not in violations(evidence)
+    evidence.ledger["algo_orders"][-1]["algoStatus"] = "FINISHED"
+    assert "I3" in violations(evidence)
+
+
+def test_a_day_starts_from_the_wallet_of_its_midnight_whatever_was_moved_since():
+    evidence = a_clean_trade()
+    evidence.ledger["income"][0]["time"] = T0 - DAY  # paid in the day before
     assert "I15 days" in violations(evidence)
-    evidence.days[0]["fees"] = "1.25"
+    evidence.days[0].update(bases="[]")
+    assert "I15 days" not in violations(evidence)
+    evidence.ledger["income"].append(income("TRANSFER", "-50", T0 + SECOND))
+    assert "I15 days" in violations(evidence)
+    evidence.days[0].update(transfers="-50")
     assert "I15 days" not in violations(evidence)
 
 
