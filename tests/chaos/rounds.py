@@ -58,8 +58,9 @@ class Round:
     point: str
     times: int
     hit: bool = False
-    faults: list[str] = field(default_factory=list)
-    struck: dict[str, int] = field(default_factory=dict)  # faults by the venue's kind
+    faults: list[str] = field(default_factory=list)  # armed, by the catalogue's numbers
+    took_hold: list[str] = field(default_factory=list)  # those of them that struck
+    struck: dict[str, int] = field(default_factory=dict)  # strokes by the venue's kind
     active_s: float = 0.0  # process start to ACTIVE, or a stated halt
     protected_s: float = 0.0  # process start to every position protected
     took_s: float = 0.0
@@ -92,7 +93,6 @@ class Job:
         self._env = {"DB_FILE": database} if database else {}
         self.database = Database(database or str(self.state / "async_bot_state.db"))
         self.windows: list[Window] = []
-        self.fired: Counter[str] = Counter()
         self._died_ms: float | None = None
         self._open: set[str] = set()
         self._told: set[str] = set()  # violations of the past that cannot be mended
@@ -134,8 +134,8 @@ class Job:
             done.violations.setdefault("I12", []).append(str(trouble))
         except Exception as trouble:  # noqa: BLE001 - a long run goes on without this round
             done.harness = f"{trouble!r:.300}"
-        with suppress(OSError, HTTPException):
-            self.venue.heal()
+        with suppress(OSError, HTTPException, LookupError):
+            self._heal(done)
         done.took_s = time.monotonic() - began
         if done.harness:
             print(f"{done.point}:{done.times} {done.faults} harness: {done.harness}", flush=True)  # noqa: T201 - as below
@@ -324,12 +324,19 @@ class Job:
                 raise GaveUpError(f"the bot ended with {bot.code()}: {_tail(bot)}")
             bot.kill()
             done.hit = done.hit or done.point in (RANDOM, LAST)
-        fired = Counter(self.venue.heal())
-        done.struck, self.fired = dict(fired - self.fired), fired
+        self._heal(done)
         now = self.venue.now_ms()
         self._died_ms = now
         if chosen or (point is not None and point.needs):
             self.windows.append(Window(from_ms=from_ms, to_ms=now, why="fault"))
+
+    def _heal(self, done: Round) -> None:
+        """End the venue's faults, and note which of them struck."""
+        for number, row in self.venue.heal():
+            if row["fired"]:
+                done.struck[row["kind"]] = done.struck.get(row["kind"], 0) + row["fired"]
+                if number and number not in done.took_hold:
+                    done.took_hold.append(number)
 
     def _has_room(self) -> bool:
         return self.venue.weight_used() <= _WEIGHT_AT_DEATH_MAX
@@ -353,11 +360,11 @@ class Job:
             postgres=self._env.get("DB_FILE", ""),
         )
         for number, fault in chosen:
-            if number in DRIVER_FAULTS:
-                DRIVER_FAULTS[number](scene)
-            else:
-                self.venue.inject([fault])
             done.faults.append(number)
+            if number not in DRIVER_FAULTS:
+                self.venue.inject([fault], number)
+            elif DRIVER_FAULTS[number](scene):
+                done.took_hold.append(number)
             if number == "F21":
                 self._foreign.setdefault(NOT_TRADED, self.venue.now_ms())
 
