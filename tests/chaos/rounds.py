@@ -40,6 +40,7 @@ _WEIGHT_AT_DEATH_MAX, _WEIGHT_ASKING_MAX = 1_200, 1_800
 _MINUTE_S = 60.0
 _DAY_MS = 86_400_000
 _BEFORE_MIDNIGHT_S = 20.0
+_COUNTED_S = 10.0  # for a new life to have its first entry counted in the day's row
 _STEPS = {"K14": 9, "K16": 9}
 _HALTED_PART = 0.2  # of the random deaths: a person halted it just before
 _TEMPTED_S = 1.0  # for which a life that began halted sees its strategy propose
@@ -123,8 +124,10 @@ class Job:
 
     # ------------------------------------------------------------------ one round
     def _round(self, point: str) -> Round:
-        needy = point in POINTS and POINTS[point].needs  # its fault strikes once
-        often = 2 if point in POINTS and not needy else 1
+        once = point in POINTS and (
+            POINTS[point].needs or point == "K15"
+        )  # one fault, one midnight
+        often = 2 if point in POINTS and not once else 1
         times = self._dice.randint(1, _STEPS.get(point, often))
         done = Round(point=point, times=times)
         began = time.monotonic()
@@ -307,6 +310,11 @@ class Job:
             bot.command(command="resume")
         if done.point in ("K15", "K16") or point is None:
             time.sleep(self._dice.uniform(0.5, 2.0))  # let it open something first
+        if done.point == "K15":  # a new day is told from the one that was written while armed
+            bot.arm()
+            written = self._days_written()
+            with suppress(GaveUpError):
+                eventually("an entry counts", lambda: self._days_written() > written, _COUNTED_S)
         from_ms = self.venue.now_ms()
         self._inject(chosen, bot, done)
         if point is not None and point.needs and done.point != "K14":
@@ -367,6 +375,10 @@ class Job:
                 done.took_hold.append(number)
             if number == "F21":
                 self._foreign.setdefault(NOT_TRADED, self.venue.now_ms())
+
+    def _days_written(self) -> int:
+        rows = self.database.rows("SELECT updated_at_ns FROM day_ledger")
+        return max((row["updated_at_ns"] for row in rows), default=0)
 
     def _to_midnight(self) -> None:
         now = self.venue.now_ms()
