@@ -135,15 +135,14 @@ class MultiSymbolBot:
         await asyncio.to_thread(self._database.rehearse)
         self._lease = Lease(Holder.here(self.state.lock_file))
         settings = described(self.config)
+        origin = provenance(settings, models.shelf.files(), strategy_class)
         epoch = await asyncio.to_thread(
-            self._database.begin_epoch,
-            self.address.venue_id,
-            self._lease,
-            provenance(settings, models.shelf.files(), strategy_class),
+            self._database.begin_epoch, self.address.venue_id, self._lease, origin
         )
         links, head = await asyncio.to_thread(self._database.audit_head)
         log.info(f"audit chain: {links} links, newest {head}")
-        self._tracer = Tracer(self.state.traces, epoch, days_max=self.config.TRACE_RETENTION_DAYS)
+        traces = self.state.traces if self.config.TRACE else None
+        self._tracer = Tracer(traces, epoch, days_max=self.config.TRACE_RETENTION_DAYS)
         self._crash_files = CrashFiles(self.state.crashes, settings)
         self._directory = Directory(
             epoch=epoch, clock=clock, tracer=self._tracer, crash_files=self._crash_files
@@ -151,7 +150,8 @@ class MultiSymbolBot:
         if self.config.VENUE == "live":
             await self._require_green()
         try:
-            await self._connect(assembly, clock, (*models.lines, *assembly.size_lines()))
+            lines = (*models.lines, *assembly.size_lines())
+            await self._connect(assembly, clock, origin, lines)
         except UnavailableError:
             if not self._stopping.is_set():
                 raise
@@ -262,7 +262,11 @@ class MultiSymbolBot:
         )
 
     async def _connect(
-        self, assembly: Assembly, clock: SystemClock, lines: tuple[Line, ...]
+        self,
+        assembly: Assembly,
+        clock: SystemClock,
+        origin: dict[str, str],
+        lines: tuple[Line, ...],
     ) -> None:
         """Start the gateway, prepare the symbols, and say how models and symbols stand."""
         assert self._directory is not None
@@ -288,6 +292,7 @@ class MultiSymbolBot:
             settings=described(self.config),
             instruments=prepared.instruments,
             models=assembly.shelf.hashes(),
+            origin=origin,
         )
         for level, module, text in (*lines, *narrate_all_prepared(*prepared)):
             logger.bind(module=module).log(level, text)

@@ -1,12 +1,15 @@
 """Re-runs the message that killed an actor on the state it met, as often as one likes."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from actors.assembly import Assembly, Machines, load_predictors
 from actors.crash_files import CrashFile
 from actors.edges.state_directory import StateDirectory
 from actors.edges.strategy_loader import load_strategy_class
+from actors.replaying import EVENTS, machine_before
+from actors.tracing import read_trace
 from actors.trading_actor import in_one_line
 from config import Config
 from core.errors import DataError
@@ -26,12 +29,33 @@ class Rerun:
 
 
 def rerun(crash: CrashFile, fresh: Any = None) -> Rerun:
-    """Run the crash's messages through its machine.
+    """Run the crash's messages through its machine, in the state that the file holds.
 
     Without `fresh` that room's machine is built from the file's settings.  Raises DataError for a
     crash that did not happen in a machine (of the supervisor, or at birth).
     """
-    machine = crash.machine(fresh_machine(crash) if fresh is None else fresh)
+    return _run(crash, crash.machine(fresh_machine(crash) if fresh is None else fresh))
+
+
+def rerun_from_trace(crash: CrashFile) -> Rerun:
+    """Run the crash's messages through its machine, built up anew from where the actor began.
+
+    That is the state before the first message, whatever the raise left behind.  Raises DataError as
+    `rerun`, and if the traces beside the file do not hold that life of the actor.
+    """
+    traces = crash.path.absolute().parent.parent / "traces"
+    records = read_trace(traces, EVENTS) if traces.is_dir() else ()
+    build = partial(fresh_machine, crash)
+    machine = machine_before(records, crash.name, crash.generation, crash.now, build)
+    if machine is None:
+        raise DataError(
+            f"--from-trace needs the life of {crash.name} generation {crash.generation} up to its"
+            f" death, {traces} does not hold it. Fix: leave the option out."
+        )
+    return _run(crash, machine)
+
+
+def _run(crash: CrashFile, machine: Any) -> Rerun:
     out: list[Any] = []
     for message in crash.messages:
         try:

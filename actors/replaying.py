@@ -45,8 +45,11 @@ class Builders:
     symbol: Callable[[str, int], Machine | None]  # name, generation
 
 
-# Settings, instruments, and the hashes of models by symbol (None: an older trace has none).
-Assemble = Callable[[dict[str, Any], dict[str, Instrument], dict[str, str] | None], Builders]
+# Settings, instruments, the hashes of models by symbol (None: an older trace has none), and those
+# of program and strategy.
+Assemble = Callable[
+    [dict[str, Any], dict[str, Instrument], dict[str, str] | None, dict[str, str]], Builders
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,19 +108,22 @@ class Replay:
     def feed(self, records: Iterable[Mapping[str, Any]]) -> Report:
         """Take all records of a trace in order; return what was seen."""
         for record in records:
-            match record["event"]:
-                case "sent":
-                    self._sent(record)
-                case "handled":
-                    self._handled(record)
-                case "dead":
-                    self._waiting.pop(record["id"], None)
-                case "started":
-                    self._started(record)
-                case "described":
-                    self._described(record)
+            self._take(record)
         self.report.differences += self._silenced.values()
         return self.report
+
+    def _take(self, record: Mapping[str, Any]) -> None:
+        match record["event"]:
+            case "sent":
+                self._sent(record)
+            case "handled":
+                self._handled(record)
+            case "dead":
+                self._waiting.pop(record["id"], None)
+            case "started":
+                self._started(record)
+            case "described":
+                self._described(record)
 
     def _described(self, record: Mapping[str, Any]) -> None:
         """A process begins; the same words stand on top of each of its files."""
@@ -125,7 +131,9 @@ class Replay:
             return
         self._epoch = record["epoch"]
         instruments = {name: instrument_of(b) for name, b in record["instruments"].items()}
-        self._builders = self._assemble(record["settings"], instruments, record.get("models"))
+        self._builders = self._assemble(
+            record["settings"], instruments, record.get("models"), record.get("origin", {})
+        )
         self._machines.clear()
 
     def _started(self, record: Mapping[str, Any]) -> None:
@@ -139,9 +147,7 @@ class Replay:
             machine = self._builders.execution()
         else:
             machine = self._builders.symbol(name.removeprefix(_SYMBOLS), generation)
-            begin = getattr(machine, "start", None)
-            if begin is not None:
-                begin(_moment(record["now"]))
+        _begin(machine, record)
         self._machines[name] = (generation, machine)
 
     def _sent(self, record: Mapping[str, Any]) -> None:
@@ -197,6 +203,46 @@ class Replay:
     def _span(self, now: Moment) -> None:
         self.report.first_ns = self.report.first_ns or now.venue_ns
         self.report.last_ns = max(self.report.last_ns, now.venue_ns)
+
+
+def machine_before(
+    records: Iterable[Mapping[str, Any]],
+    name: str,
+    generation: int,
+    now: Moment,
+    build: Callable[[], Machine],
+) -> Machine | None:
+    """Return an actor's machine as it met what it was handed at `now`, built up from its start.
+
+    None if the records do not hold that moment, or not where that generation began.
+    """
+    then = [now.venue_ns, now.wall_ns, now.speed]
+    machine: Machine | None = None
+    waiting: dict[int, tuple[str, Any]] = {}
+    for record in records:
+        match record["event"]:
+            case "started" if record["actor"] == name:
+                machine = build() if record["generation"] == generation else None
+                _begin(machine, record)
+            case "sent" if record["to"] == name:
+                waiting[record["id"]] = (record["kind"], record["body"])
+            case "dead":
+                waiting.pop(record["id"], None)
+            case "handled":
+                kind, body = waiting.pop(record["id"], ("", None))
+                told = record.get("now")
+                if not kind or machine is None or not told or record["generation"] != generation:
+                    continue
+                if told == then:
+                    return machine
+                _ask(machine, message_of(kind, body), _moment(told))
+    return None
+
+
+def _begin(machine: Machine | None, record: Mapping[str, Any]) -> None:
+    begin = getattr(machine, "start", None)
+    if begin is not None:
+        begin(_moment(record["now"]))
 
 
 def answers_of(messages: Iterable[Any]) -> tuple[Answer, ...]:

@@ -267,11 +267,15 @@ class SupervisorActor(TradingActor):
         return [
             m.SymbolQuarantined(symbol=child.spec.symbol, reason=reason),
             self._event(child, "quarantined", reason),
-            *self._correlated(now_ns),
+            *self._correlated(now_ns, child.last_error),
         ]
 
-    def _correlated(self, now_ns: int) -> list[Any]:
-        """Say so if too many symbols were quarantined within a minute to be a coincidence."""
+    def _correlated(self, now_ns: int, last_error: str) -> list[Any]:
+        """Say so if too many symbols were quarantined within a minute to be a coincidence.
+
+        If none is left, a new process is the only cure.  What it finds stored is reduce-only: the
+        trading rooms handle what was said before they stop.
+        """
         since_ns = now_ns - int(CORRELATED_WITHIN_S * NS_PER_S)
         recent = [name for name, at_ns in self._quarantined_ns.items() if at_ns >= since_ns]
         symbols = sum(1 for child in self.children.values() if child.spec.symbol)
@@ -281,6 +285,8 @@ class SupervisorActor(TradingActor):
         names = ", ".join(self.children[name].spec.symbol for name in recent)
         within = f"within {CORRELATED_WITHIN_S:.0f} s"
         reason = f"{len(recent)} of {symbols} symbols quarantined {within} ({names})"
+        if len(self._quarantined_ns) == symbols:
+            self._give_up(f"no symbol is left: {reason}; last error: {last_error}")
         return [m.CorrelatedFailure(reason=f"{reason}; cleared by reviving all of them")]
 
     def _revive(self, revive: m.Revive) -> Iterable[Any]:

@@ -49,27 +49,27 @@ class Tracer:
     """Writes trace lines to `folder`/trace-EPOCH-N.jsonl, rotating and keeping the newest files.
 
     `bytes_max` bounds one file before it is compressed (to about a tenth), `files_max` the files
-    kept over all epochs, `days_max` their age in days of the wall clock.  Nothing that goes wrong
-    here is raised to an actor: `failures` counts the lines that could not be written.
+    kept over all epochs, `days_max` their age in days of the wall clock.  Without a folder nothing
+    is kept.  Nothing that goes wrong here is raised to an actor: `failures` counts the lines that
+    could not be written.
     """
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | None,
         epoch: int,
         *,
         bytes_max: int = 16_000_000,
         files_max: int = 160,
         days_max: float = 7,
     ) -> None:
-        self._folder = folder
         self._epoch = epoch
         self._bytes_max = bytes_max
         self._files_max = files_max
         self._age_max_s = days_max * 86_400
         self._description = b""
         self._finished: deque[Path] = deque()  # to be compressed
-        self._lines: deque[tuple[Any, ...]] = deque()
+        self._lines: deque[tuple[Any, ...]] = deque(maxlen=0 if folder is None else None)
         self._closing = threading.Event()
         self._writing = threading.Lock()
         self._file: FileIO | None = None
@@ -78,9 +78,11 @@ class Tracer:
         self.sent_count = 0
         self.ended_count = 0
         self.failures = 0
-        folder.mkdir(parents=True, exist_ok=True)
         self._thread = threading.Thread(target=self._run, name="tracer", daemon=True)
-        self._thread.start()
+        if folder is not None:
+            self._folder = folder
+            folder.mkdir(parents=True, exist_ok=True)
+            self._thread.start()
 
     def sent(self, envelope: Envelope) -> None:
         """Note that a message is on its way."""
@@ -128,7 +130,8 @@ class Tracer:
     def close(self, timeout_s: float = 5.0) -> None:
         """Write what is queued and stop."""
         self._closing.set()
-        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
 
     def _run(self) -> None:
         closing = False

@@ -357,6 +357,9 @@ class Config(BaseSettings):
         "INFO", "Least level of the human log."
     )
     LOG_RETENTION_DAYS: Whole = setting(14, "Days that log files are kept.", ge=1)
+    TRACE: Truth = switch(
+        "Record every message of the actors; without it trace and replay have nothing.", on=True
+    )
     TRACE_RETENTION_DAYS: Whole = setting(
         7, "Days that message traces are kept, if they fit in 160 files of 16 MB.", ge=1
     )

@@ -239,6 +239,10 @@ def revive(symbol: SymbolName, config: ConfigFile = None) -> int:
 )
 def replay_crash(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="One of the folder crashes/.")],
+    from_trace: Annotated[
+        bool,
+        typer.Option("--from-trace", help="Build its state up from the trace; exact, and slower."),
+    ] = False,
     debugger: Annotated[
         bool, typer.Option("--debugger", help="Open pdb where it was raised.")
     ] = False,
@@ -247,7 +251,7 @@ def replay_crash(
     """Re-run the message that killed an actor on the state it met; 0 if it fails the same way."""
     from actors.commands.replay_crash import replay_crash as run_again
 
-    return run_again(file, debugger=debugger, as_json=as_json)
+    return run_again(file, from_trace=from_trace, debugger=debugger, as_json=as_json)
 
 
 add_research_commands(app)

@@ -1,13 +1,14 @@
 """`replay`: a recorded stretch through fresh machines; a diff of decisions if they differ."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
 from actors.assembly import Assembly, Machines, load_predictors
 from actors.commands.moments import shown
+from actors.edges.provenance import provenance
 from actors.edges.state_directory import StateDirectory
 from actors.edges.strategy_loader import load_strategy_class
 from actors.replaying import EVENTS, Answer, Builders, Difference, Machine, Replay, Report
@@ -18,7 +19,9 @@ from core.venue.instrument import Instrument
 
 _SHOWN_MAX = 40  # differences in text; JSON has them all
 _BODY_MAX = 150
-_NOT_DECIDING = ("DASHBOARD", "CONTROL_", "LOG_", "TRACE_")  # settings that no machine reads
+_HASH_SHOWN = 12
+_ORIGIN = {"code": "program", "strategy": "strategy"}  # what may have changed since, as it is told
+_NOT_DECIDING = ("DASHBOARD", "CONTROL_", "LOG_", "TRACE")  # settings that no machine reads
 
 
 class NothingToReplayError(TradingError):
@@ -32,14 +35,19 @@ class _Rooms:
         self._state = state
         self._other = other
         self.changed: dict[str, tuple[Any, Any]] = {}  # setting -> recorded, used
+        self.newer: dict[str, tuple[str, str]] = {}  # program, strategy -> recorded, now
 
     def assemble(
         self,
         settings: dict[str, Any],
         instruments: dict[str, Instrument],
         models: dict[str, str] | None,
+        origin: dict[str, str],
     ) -> Builders:
-        """Return the builders for a process that ran with these settings, instruments, models."""
+        """Return the builders for a process that ran with these settings, instruments, models.
+
+        `origin`: the hashes of the program and the strategy that it ran.
+        """
         known = {name: value for name, value in settings.items() if name in Config.model_fields}
         config = self._other or Config(_env_file=None, _environ={}, **known)
         used = config.model_dump(mode="json")
@@ -50,6 +58,12 @@ class _Rooms:
         }
         shelf = load_predictors(config, self._state, models).shelf
         strategy_class = load_strategy_class(config.STRATEGY)
+        now = provenance({}, (), strategy_class)
+        self.newer |= {
+            word: (origin[key][:_HASH_SHOWN], now.get(key, "")[:_HASH_SHOWN])
+            for key, word in _ORIGIN.items()
+            if key in origin and origin[key] != now.get(key)
+        }
         assembly = Assembly(config, strategy_class, shelf, Machines())
         assembly.instruments.update(instruments)
 
@@ -75,9 +89,9 @@ def replay(
     if not report.handled:
         raise NothingToReplayError(_nothing(report, state))
     if as_json:
-        print(json.dumps(_document(report, rooms.changed)))  # noqa: T201
+        print(json.dumps(_document(report, rooms)))  # noqa: T201
     else:
-        for line in _lines(report, rooms.changed):
+        for line in _lines(report, rooms):
             print(line)  # noqa: T201
     return 1 if report.differences else 0
 
@@ -95,9 +109,11 @@ def _nothing(report: Report, state: StateDirectory) -> str:
 
 
 # ---------------------------------------- text
-def _lines(report: Report, changed: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:
-    for name, (recorded, used) in changed.items():
+def _lines(report: Report, rooms: _Rooms) -> Iterator[str]:
+    for name, (recorded, used) in rooms.changed.items():
         yield f"setting {name}: recorded {recorded}, now {used}"
+    for name, (recorded, used) in rooms.newer.items():
+        yield f"{name}: recorded {recorded}, now {used}; what differs may come from that"
     for name, count in report.unknown.items():
         yield f"{name}: {count} messages not replayed, its start is older than the traces"
     for difference in report.differences[:_SHOWN_MAX]:
@@ -175,10 +191,11 @@ def _named(row: Any, number: int) -> tuple[str, Any]:
 
 
 # ---------------------------------------- JSON
-def _document(report: Report, changed: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
+def _document(report: Report, rooms: _Rooms) -> dict[str, Any]:
     return {
         "same": not report.differences,
-        "settings_changed": {name: list(pair) for name, pair in changed.items()},
+        "settings_changed": {name: list(pair) for name, pair in rooms.changed.items()},
+        "program_changed": {name: list(pair) for name, pair in rooms.newer.items()},
         "handled": dict(report.handled),
         "answers": dict(report.answers),
         "not_replayed": dict(report.unknown),

@@ -11,19 +11,22 @@ from typing import Any
 
 from actors.commands.moments import shown
 from actors.crash_files import CrashFile, load
-from actors.crash_replay import Rerun, rerun
+from actors.crash_replay import Rerun, rerun, rerun_from_trace
 from actors.edges.log import one_line, scrubber
 
 _TEXT_MAX = 200
 
 
-def replay_crash(file: Path, *, debugger: bool = False, as_json: bool = False) -> int:
+def replay_crash(
+    file: Path, *, from_trace: bool = False, debugger: bool = False, as_json: bool = False
+) -> int:
     """Re-run a crash file; 0 if the same error comes at the same place, else 1.
 
+    `from_trace` builds the state up from where the actor began, instead of reading the file's.
     `debugger` opens pdb where it was raised.  Raises DataError for a file that cannot be re-run.
     """
     crash = load(file)
-    again = rerun(crash)
+    again = rerun_from_trace(crash) if from_trace else rerun(crash)
     if as_json:
         print(json.dumps(_document(crash, again)))  # noqa: T201
     else:

@@ -248,6 +248,7 @@ class Book:
         are newer; and it never outdates an event, whatever our clock made of its time.
         """
         taken_wall_ns = min(now.wall_ns, now.wall_ns - now.wall_age_ns(account.at_ns))
+        quiet = self.quiet(now)
         self.available = account.available_balance
         self.account_wall_ns = max(self.account_wall_ns or 0, taken_wall_ns)
         if self.wallet is not None and (
@@ -264,14 +265,20 @@ class Book:
                 earned=account.earned_today,
                 transfers=account.transfers_today,
             )
-            self._take_income(income, now)
+            self._take_income(income, now, quiet=quiet)
 
-    def _take_income(self, income: Income, now: Moment) -> None:
-        """Believe the venue's own sums: of transfers, and of a day whose start was guessed."""
+    def _take_income(self, income: Income, now: Moment, *, quiet: bool) -> None:
+        """Believe the venue's own sums: of transfers, and of the wallet that the day began with.
+
+        We saw the day begin, but may have been deaf: a fill of which nobody had told us yet was
+        yesterday's.  `quiet`: nothing has moved of late, so list and wallet know of the same.
+        """
         self.income, day = income, self.day
         if day is None or day.day != income.day:
             return
-        transfers = income.transfers - base_of(day, PAID_IN, ZERO)
+        paid_in = base_of(day, PAID_IN, ZERO)
+        transfers = income.transfers - paid_in
+        start = income.wallet - income.earned - transfers
         if day.wallet_start == ZERO:
             known = self._reckoned(income)
             self.day = replace(
@@ -286,6 +293,9 @@ class Book:
         ):
             self._move_peak(transfers - day.transfers)
             self.day = replace(self.day or day, transfers=transfers)
+        elif day.transfers == transfers and day.wallet_start != start and quiet:
+            moved = start - day.wallet_start
+            self.day = replace(day, wallet_start=start, equity_start=day.equity_start + moved)
 
     def _reckoned(self, income: Income) -> m.DayLedger:
         first = self.yesterday is None

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from loguru import logger
@@ -20,7 +21,7 @@ def plant(tmp_path: Path) -> Iterator[Callable[..., Tree]]:
     """Return a maker of trees; each is stopped and audited in the end."""
     planted: list[Tree] = []
 
-    def make(**settings: float) -> Tree:
+    def make(**settings: Any) -> Tree:
         planted.append(Tree(tmp_path / f"traces-{len(planted)}", **settings))
         return planted[-1]
 

@@ -171,6 +171,9 @@ def test_a_thread_that_does_not_start_leaves_nothing_that_seems_alive(
 
 
 # ---------------------------------------- quarantine and revival
+THREE = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+
+
 def quarantined(tree: Tree, name: str) -> None:
     tree.crash(name)
     tree.await_state({name: "quarantined"})
@@ -179,14 +182,26 @@ def quarantined(tree: Tree, name: str) -> None:
 def test_two_symbols_at_once_are_no_coincidence_but_one_alone_is(
     plant: Callable[..., Tree],
 ) -> None:
-    tree = plant(restarts_max=0).start_up()
+    tree = plant(restarts_max=0, symbols=THREE).start_up()
     quarantined(tree, BTC)
     tree.tell("risk", Note(number=1))
     tree.expect("risk", Note)
     assert not tree.unread("risk", m.CorrelatedFailure)
     quarantined(tree, ETH)
     _, failure = tree.expect("risk", m.CorrelatedFailure)
-    assert failure.reason.startswith("2 of 2 symbols quarantined within 60 s (BTCUSDT, ETHUSDT)")
+    assert failure.reason.startswith("2 of 3 symbols quarantined within 60 s (BTCUSDT, ETHUSDT)")
+    tree.barrier()
+    assert tree.gave_up.empty()
+
+
+def test_when_no_symbol_is_left_it_reduces_and_gives_up(plant: Callable[..., Tree]) -> None:
+    tree = plant(restarts_max=0).start_up()
+    quarantined(tree, BTC)
+    quarantined(tree, ETH)
+    why = tree.gave_up.get(timeout=PATIENCE_S)
+    assert why.startswith("no symbol is left: 2 of 2 symbols quarantined within 60 s")
+    assert "poison" in why
+    tree.expect("risk", m.CorrelatedFailure)
 
 
 def test_quarantines_far_apart_have_nothing_in_common(plant: Callable[..., Tree]) -> None:
@@ -197,12 +212,13 @@ def test_quarantines_far_apart_have_nothing_in_common(plant: Callable[..., Tree]
     tree.tell("risk", Note(number=1))
     tree.expect("risk", Note)
     assert not tree.unread("risk", m.CorrelatedFailure)
+    assert tree.gave_up.empty()
 
 
 def test_reviving_starts_the_symbol_anew_and_the_last_one_clears_the_latch(
     plant: Callable[..., Tree],
 ) -> None:
-    tree = plant(restarts_max=0).start_up()
+    tree = plant(restarts_max=0, symbols=THREE).start_up()
     for name in (BTC, ETH):
         quarantined(tree, name)
     tree.tell("supervisor", m.Revive(symbol="BTCUSDT"))

@@ -33,7 +33,7 @@ def an_envelope(number: int = 1, message: Any = None) -> Envelope:
     )
 
 
-def traced(folder: Path, act: Callable[[Tracer], None], **settings: int) -> Tracer:
+def traced(folder: Path | None, act: Callable[[Tracer], None], **settings: int) -> Tracer:
     tracer = Tracer(folder, 1, **settings)
     act(tracer)
     tracer.close()
@@ -285,3 +285,8 @@ def test_tracing_costs_an_actor_little(tmp_path: Path) -> None:
     tracer.close()
     assert best < 10
     assert tracer.ended_count == tracer.sent_count == 50_000
+
+
+def test_without_a_folder_nothing_is_kept_and_nothing_gathers() -> None:
+    tracer = traced(None, lambda t: t.sent(an_envelope()))
+    assert (tracer.sent_count, tracer.failures) == (0, 0)

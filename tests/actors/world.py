@@ -133,9 +133,12 @@ class Keeper(Recorder):
 
 
 class Tree:
-    """Supervisor, the four rooms and two symbols."""
+    """Supervisor, the four rooms and some symbols."""
 
-    def __init__(self, folder: Path, *, seed: int = 7, **budget: float) -> None:
+    def __init__(
+        self, folder: Path, *, seed: int = 7, symbols: tuple[str, ...] = SYMBOLS, **budget: float
+    ) -> None:
+        self.symbols = symbols
         self.folder = folder
         self.clock = HandClock()
         self.runtime = HandRuntime()
@@ -167,7 +170,7 @@ class Tree:
             *(ChildSpec(name=n, actor_class=Recorder, arguments=arguments) for n in ROW[1:]),
             *(
                 ChildSpec(name=f"symbol/{s}", actor_class=Recorder, arguments=arguments, symbol=s)
-                for s in SYMBOLS
+                for s in self.symbols
             ),
         )
         published: list[SupervisorActor] = []
@@ -188,7 +191,7 @@ class Tree:
     def start_up(self) -> "Tree":
         """Start, and wait until all are up."""
         self.start()
-        for name in (*ROW, *(f"symbol/{s}" for s in SYMBOLS)):
+        for name in (*ROW, *(f"symbol/{s}" for s in self.symbols)):
             self.expect(name, Born)
         self.await_state(dict.fromkeys(self.supervisor.children, "up"))
         return self

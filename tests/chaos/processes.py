@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,7 @@ class Venue:
         journal: Path | None = None,
     ) -> None:
         self._log = folder / "venue.log"
+        self._armed: dict[str, deque[str]] = {}  # numbers by kind, in the venue's own order
         words = ["run.py", "venue", "--port", "0", "--seed", str(seed), "--symbols", symbols]
         words += ["--speed", str(speed), "--rate-limits", "on" if rate_limits else "off"]
         words += ["--state", str(journal)] if journal is not None else []
@@ -179,15 +181,19 @@ class Venue:
         finally:
             connection.close()
 
-    def inject(self, faults: list[Row]) -> None:
+    def inject(self, faults: list[Row], number: str = "") -> None:
+        """Arm faults, under a number of the catalogue."""
         if faults:
             ask("POST", self.url, "/sim/faults", faults)
+            for fault in faults:
+                self._armed.setdefault(fault["kind"], deque()).append(number)
 
-    def heal(self) -> Row:
-        """End all faults; returns how often each kind has struck so far."""
-        fired = self.get("/sim/health")["faults_fired"]
+    def heal(self) -> list[tuple[str, Row]]:
+        """End all faults; returns those that were armed, with their numbers."""
+        rows = self.get("/sim/faults")["faults"]
         ask("DELETE", self.url, "/sim/faults")
-        return dict(fired)
+        armed, self._armed = self._armed, {}
+        return [(armed[row["kind"]].popleft(), row) for row in rows]
 
     def advance(self, seconds: float) -> None:
         ask("POST", self.url, "/sim/clock", {"advance_s": seconds})
@@ -264,14 +270,15 @@ class Bot:
         except (OSError, ValueError, KeyError, http.client.HTTPException):
             return {}
 
-    def command(self, **body: Any) -> None:
-        """Give the control API a command; nothing where there is none (any more)."""
+    def command(self, **body: Any) -> bool:
+        """Give the control API a command; False where there is none (any more)."""
         try:
             address = json.loads((self.state / "control.json").read_text(encoding="utf-8"))
             url = f"http://{address['host']}:{address['port']}"
             ask("POST", url, "/command", body, token=address["token"])
         except (OSError, ValueError, KeyError, http.client.HTTPException):
-            return  # it is on its way down, or has died of another fault
+            return False  # it is on its way down, or has died of another fault
+        return True
 
     def trade(self, go: bool) -> None:
         """Let the dice fall, or hold them."""

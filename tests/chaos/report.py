@@ -93,16 +93,21 @@ def _counted(wrong: list[tuple[str, str]]) -> Row:
 
 
 def _by_fault(rounds: list[Row]) -> Row:
-    """Return for each fault the rounds that had it, and what the next comparison found."""
+    """Return for each fault how often it was armed and struck, and what was found after it did.
+
+    It is found by the next comparison.  Of a fault that did not strike nothing follows.
+    """
     table: dict[str, Counter[str]] = {}
     jobs: dict[Any, list[Row]] = {}
     for r in rounds:
         jobs.setdefault(r["job"], []).append(r)
     for rows in jobs.values():
         for r, after in zip_longest(rows, rows[1:]):
-            for number in sorted(set(r["faults"])) or ["none"]:
+            for number in sorted(set(r["faults"])):
+                table.setdefault(number, Counter())["armed"] += 1
+            for number in sorted(set(r["took_hold"])) or ["none"]:
                 row = table.setdefault(number, Counter())
-                row["rounds"] += 1
+                row["struck"] += 1
                 row[outcome(r, after)] += 1
     order = sorted(table, key=lambda n: int(n[1:]) if n.startswith(_FAULTY) else 0)
     return {n: dict(table[n]) for n in order}
@@ -182,11 +187,15 @@ def table(figures: Row) -> list[str]:
 def _fault_table(faults: Row) -> list[str]:
     """Return a line for each fault of the catalogue: injected, shown elsewhere, or neither."""
     injected = {name for name, *_ in CATALOGUE}
-    lines = ["", "| fault | rounds | clean | violated | driver | elsewhere |", "|---" * 6 + "|"]
+    lines = [
+        "",
+        "| fault | armed | struck | clean | violated | driver | elsewhere |",
+        "|---" * 7 + "|",
+    ]
     for n in ["none", *(f"F{number}" for number in range(1, FAULTS + 1))]:
         row, (why, tests) = faults.get(n, {}), ELSEWHERE.get(n, ("", ()))
         names = ", ".join(f"`{t.partition('::')[2] or t}`" for t in tests)
-        counts = [row.get(k, 0) for k in ("rounds", "clean", "violated", "harness")]
+        counts = [row.get(k, 0) for k in ("armed", "struck", "clean", "violated", "harness")]
         shown = [str(c) if row or n in injected else "" for c in counts]
         lines.append(f"| {n} | {' | '.join(shown)} | {why}{': ' if why and names else ''}{names} |")
     return lines

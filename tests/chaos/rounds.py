@@ -40,6 +40,7 @@ _WEIGHT_AT_DEATH_MAX, _WEIGHT_ASKING_MAX = 1_200, 1_800
 _MINUTE_S = 60.0
 _DAY_MS = 86_400_000
 _BEFORE_MIDNIGHT_S = 20.0
+_COUNTED_S = 10.0  # for a new life to have its first entry counted in the day's row
 _STEPS = {"K14": 9, "K16": 9}
 _HALTED_PART = 0.2  # of the random deaths: a person halted it just before
 _TEMPTED_S = 1.0  # for which a life that began halted sees its strategy propose
@@ -58,8 +59,9 @@ class Round:
     point: str
     times: int
     hit: bool = False
-    faults: list[str] = field(default_factory=list)
-    struck: dict[str, int] = field(default_factory=dict)  # faults by the venue's kind
+    faults: list[str] = field(default_factory=list)  # armed, by the catalogue's numbers
+    took_hold: list[str] = field(default_factory=list)  # those of them that struck
+    struck: dict[str, int] = field(default_factory=dict)  # strokes by the venue's kind
     active_s: float = 0.0  # process start to ACTIVE, or a stated halt
     protected_s: float = 0.0  # process start to every position protected
     took_s: float = 0.0
@@ -92,7 +94,6 @@ class Job:
         self._env = {"DB_FILE": database} if database else {}
         self.database = Database(database or str(self.state / "async_bot_state.db"))
         self.windows: list[Window] = []
-        self.fired: Counter[str] = Counter()
         self._died_ms: float | None = None
         self._open: set[str] = set()
         self._told: set[str] = set()  # violations of the past that cannot be mended
@@ -123,8 +124,10 @@ class Job:
 
     # ------------------------------------------------------------------ one round
     def _round(self, point: str) -> Round:
-        needy = point in POINTS and POINTS[point].needs  # its fault strikes once
-        often = 2 if point in POINTS and not needy else 1
+        once = point in POINTS and (
+            POINTS[point].needs or point == "K15"
+        )  # one fault, one midnight
+        often = 2 if point in POINTS and not once else 1
         times = self._dice.randint(1, _STEPS.get(point, often))
         done = Round(point=point, times=times)
         began = time.monotonic()
@@ -134,8 +137,8 @@ class Job:
             done.violations.setdefault("I12", []).append(str(trouble))
         except Exception as trouble:  # noqa: BLE001 - a long run goes on without this round
             done.harness = f"{trouble!r:.300}"
-        with suppress(OSError, HTTPException):
-            self.venue.heal()
+        with suppress(OSError, HTTPException, LookupError):
+            self._heal(done)
         done.took_s = time.monotonic() - began
         if done.harness:
             print(f"{done.point}:{done.times} {done.faults} harness: {done.harness}", flush=True)  # noqa: T201 - as below
@@ -307,6 +310,11 @@ class Job:
             bot.command(command="resume")
         if done.point in ("K15", "K16") or point is None:
             time.sleep(self._dice.uniform(0.5, 2.0))  # let it open something first
+        if done.point == "K15":  # a new day is told from the one that was written while armed
+            bot.arm()
+            written = self._days_written()
+            with suppress(GaveUpError):
+                eventually("an entry counts", lambda: self._days_written() > written, _COUNTED_S)
         from_ms = self.venue.now_ms()
         self._inject(chosen, bot, done)
         if point is not None and point.needs and done.point != "K14":
@@ -324,12 +332,19 @@ class Job:
                 raise GaveUpError(f"the bot ended with {bot.code()}: {_tail(bot)}")
             bot.kill()
             done.hit = done.hit or done.point in (RANDOM, LAST)
-        fired = Counter(self.venue.heal())
-        done.struck, self.fired = dict(fired - self.fired), fired
+        self._heal(done)
         now = self.venue.now_ms()
         self._died_ms = now
         if chosen or (point is not None and point.needs):
             self.windows.append(Window(from_ms=from_ms, to_ms=now, why="fault"))
+
+    def _heal(self, done: Round) -> None:
+        """End the venue's faults, and note which of them struck."""
+        for number, row in self.venue.heal():
+            if row["fired"]:
+                done.struck[row["kind"]] = done.struck.get(row["kind"], 0) + row["fired"]
+                if number and number not in done.took_hold:
+                    done.took_hold.append(number)
 
     def _has_room(self) -> bool:
         return self.venue.weight_used() <= _WEIGHT_AT_DEATH_MAX
@@ -353,13 +368,17 @@ class Job:
             postgres=self._env.get("DB_FILE", ""),
         )
         for number, fault in chosen:
-            if number in DRIVER_FAULTS:
-                DRIVER_FAULTS[number](scene)
-            else:
-                self.venue.inject([fault])
             done.faults.append(number)
+            if number not in DRIVER_FAULTS:
+                self.venue.inject([fault], number)
+            elif DRIVER_FAULTS[number](scene):
+                done.took_hold.append(number)
             if number == "F21":
                 self._foreign.setdefault(NOT_TRADED, self.venue.now_ms())
+
+    def _days_written(self) -> int:
+        rows = self.database.rows("SELECT updated_at_ns FROM day_ledger")
+        return max((row["updated_at_ns"] for row in rows), default=0)
 
     def _to_midnight(self) -> None:
         now = self.venue.now_ms()

@@ -48,11 +48,14 @@ def test_a_run_that_begins_anew_forgets_and_one_that_goes_on_does_not(tmp_path: 
     assert log.rows() == []
 
 
+FOUND = {"I3": ["a fill"]}
+
+
 def _rounds() -> list[Round]:
     """The second one finds what the faults of the first did; the third tells nothing."""
     return [
-        Round(point="K1", times=1, hit=True, faults=["F47"]),
-        Round(point="K2", times=1, hit=True, faults=["F6"], violations={"I3": ["a fill"]}),
+        Round(point="K1", times=1, hit=True, faults=["F47", "F50"], took_hold=["F47"]),
+        Round(point="K2", times=1, hit=True, faults=["F6"], took_hold=["F6"], violations=FOUND),
         Round(point="K3", times=1, harness="OSError", faults=["F7"]),
         Round(point="last", times=1, hit=True),
     ]
@@ -63,11 +66,12 @@ def test_a_fault_is_blamed_for_what_the_next_comparison_finds(tmp_path: Path):
     for done in _rounds():
         log.append(0, done)
     figures = summary(log.rows(), what="chaos", database="SQLite", jobs=1, seconds=1.0)
-    assert figures["faults"]["F47"] == {"rounds": 1, "violated": 1}
-    assert figures["faults"]["F6"] == {"rounds": 1, "harness": 1}
-    assert figures["faults"]["none"] == {"rounds": 1, "clean": 1}
+    assert figures["faults"]["F47"] == {"armed": 1, "struck": 1, "violated": 1}
+    assert figures["faults"]["F6"] == {"armed": 1, "struck": 1, "harness": 1}
+    assert figures["faults"]["none"] == {"struck": 2, "clean": 1, "harness": 1}
+    assert figures["faults"]["F50"] == {"armed": 1}, "it did not strike: nothing follows of it"
     assert figures["rounds_with_trouble"] == 1
-    assert any(line.startswith("| F47 | 1 | 0 | 1 |") for line in table(figures))
+    assert any(line.startswith("| F47 | 1 | 1 | 0 | 1 |") for line in table(figures))
 
 
 def test_every_fault_of_the_catalogue_is_injected_or_its_test_is_named():

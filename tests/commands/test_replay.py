@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 from actors.commands.moments import shown
 from actors.commands.options import PAPER
 from actors.message_text import KINDS, as_text, message_of
-from actors.replaying import EVENTS, Builders, Replay, Report
+from actors.replaying import EVENTS, Builders, Replay, Report, machine_before
 from actors.tracing import read_trace
 from core import messages as m
 from core.clock import Moment
@@ -120,6 +121,38 @@ def test_a_crash_happens_again_the_same_way(run: Recorded, commands: Commands) -
 
 
 @pytest.mark.process
+def test_a_crash_happens_again_on_the_state_that_the_trace_gives(
+    run: Recorded, commands: Commands
+) -> None:
+    document = commands("replay-crash", str(the_crash(run)), "--from-trace", "--json").document()
+    assert document["same"] is True
+
+
+@pytest.mark.process
+def test_without_that_life_in_the_trace_the_file_must_do(
+    run: Recorded, commands: Commands, tmp_path: Path
+) -> None:
+    alone = tmp_path / "crash-alone.json"
+    alone.write_bytes(the_crash(run).read_bytes())
+    said = commands("replay-crash", str(alone), "--from-trace")
+    assert said.code == 64
+    assert "symbol/BTCUSDT generation 1" in said.refusal()
+
+
+@pytest.mark.process
+def test_another_program_is_named_beside_what_differs(
+    run: Recorded, commands: Commands, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert commands("replay", "--json").document()["program_changed"] == {}
+    (tmp_path / "traces").mkdir()
+    for path in (run.state / "traces").glob("*.jsonl"):
+        older = re.sub(r'"code":"[0-9a-f]{12}', '"code":"0123456789ab', path.read_text())
+        (tmp_path / "traces" / path.name).write_text(older)
+    first, *_ = Commands(tmp_path, capsys)("replay").out.splitlines()
+    assert first.startswith("program: recorded 0123456789ab, now ")
+
+
+@pytest.mark.process
 def test_another_outcome_is_exit_1(run: Recorded, commands: Commands, tmp_path: Path) -> None:
     crash = orjson.loads(the_crash(run).read_bytes())
     crash["error"] = "KeyError('x') at machine.py:1"
@@ -192,6 +225,33 @@ class Echo:
                 raise LookupError
             case _:
                 return (m.StorageFailed(reason=f"{self._reason} {now.wall_ns}"),)
+
+
+class Hasty:
+    """Changes before it raises."""
+
+    def __init__(self) -> None:
+        self.handled: list[str] = []
+
+    def handle(self, message: Any, now: Moment) -> tuple[Any, ...]:
+        self.handled.append(type(message).__name__)
+        match message:
+            case m.CrashNow():
+                raise LookupError
+            case _:
+                return ()
+
+
+def test_the_trace_gives_the_state_before_the_message_that_killed() -> None:
+    died = tick(4, None, kind="CrashNow", outcome="LookupError")
+    records = a_trace(*tick(2, None), *died)
+    then = Moment(venue_ns=4, wall_ns=4, speed=SPEED)
+    machine = machine_before(records, "risk", 1, then, Hasty)
+    assert isinstance(machine, Hasty)
+    assert machine.handled == ["Tick"]
+    assert machine_before(records, "risk", 2, then, Hasty) is None
+    assert machine_before(records, "execution", 1, then, Hasty) is None
+    assert machine_before(records[2:], "risk", 1, then, Hasty) is None
 
 
 def a_trace(*events: dict[str, Any]) -> list[dict[str, Any]]:

@@ -32,6 +32,20 @@ class Sluggard:
             time.sleep(120)
         return None, 0.0, {}
 """
+MARTYR = """
+import os, pathlib
+
+class Martyr:
+    warmup = 20
+
+    def __init__(self, config):
+        pass
+
+    def generate_signal(self, df):
+        if pathlib.Path(os.environ["FLAG"]).exists():
+            raise ValueError("poison")
+        return "BUY", 0.9, {}
+"""
 # Loaded with the strategy, so that a re-run of the crash meets the same defect.
 SABOTEUR = """
 from core.execution.entry import Entries
@@ -196,3 +210,40 @@ def rerun(world: World, file: Path, **env: str) -> dict[str, object]:
     assert again.wait(60) == 0, again.text()
     answer: dict[str, object] = json.loads(again.text())
     return answer
+
+
+def test_when_no_symbol_is_left_it_ends_with_70_and_begins_again_reduce_only(
+    world: World,
+) -> None:
+    (world.folder / "martyr.py").write_text(MARTYR, encoding="utf-8")
+    world.start_venue("--seed", "3", "--speed", "60", "--symbols", SYMBOLS)
+    flag, control = world.folder / "poison.flag", world.state / "control.json"
+    given = {
+        "SYMBOLS": SYMBOLS,
+        "STRATEGY": "martyr:Martyr",
+        "ALLOW_TECHNICAL_ONLY": "true",
+        "PYTHONPATH": str(world.folder),
+        "FLAG": str(flag),
+    }
+    bot = world.start_bot(MAX_RESTARTS="0", **given)
+    eventually("the bot is up", lambda: control.exists() and "control API" in bot.text(), 60)
+    flag.touch()
+    assert bot.wait(90) == SupervisorGaveUpError.exit_code, bot.text()
+    (last,) = [line for line in bot.text().splitlines() if line.startswith("error: ")]
+    assert "no symbol is left: 2 of 2 symbols quarantined within 60 s" in last
+    assert "ValueError('poison')" in last
+
+    before = len(entries(world))
+    flag.unlink()
+    again = world.start_bot(name="again", **given)
+    refused = "SELECT 1 FROM decisions WHERE reason_code = 'state'"
+    eventually("a wish is refused", lambda: world.rows(refused), 90)
+    assert len(entries(world)) == before
+    revive = world.start("revive", SYMBOLS.partition(",")[0], name="revive")
+    assert revive.wait(60) == 0, revive.text()
+    eventually("an entry", lambda: len(entries(world)) > before, 60)
+    assert again.interrupt(60) == 0, again.text()
+
+
+def entries(world: World) -> list[object]:
+    return [o for o in world.ledger()["orders"] if "-E-" in o["clientOrderId"]]

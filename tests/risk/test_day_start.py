@@ -220,6 +220,42 @@ def test_a_transfer_that_the_stream_lost_is_found_in_the_venues_list():
     assert risk.book.day_pnl() == 0
 
 
+@pytest.mark.parametrize("unheard", [-150, 150])
+def test_what_moved_unheard_before_midnight_is_yesterdays_once_the_income_is_known(unheard):
+    """Its stream was down: at 00:00 the wallet was not what the bot believed."""
+    risk = ready()
+    risk.handle(m.Tick(), a_moment(1))
+    risk.handle(m.Tick(), a_moment(2, venue_s=HALF_DAY_S))
+    assert risk.book.day.wallet_start == 10_000
+    moment = a_moment(10, venue_s=HALF_DAY_S + 8)
+    told = replace(
+        an_account(str(10_000 + unheard), at_ns=moment.venue_ns),
+        earned_today=Decimal(0),
+        transfers_today=Decimal(0),
+    )
+    (day,) = ledgers(risk.handle(told, moment))
+    assert (day.wallet_start, day.equity_start) == (10_000 + unheard, 10_000 + unheard)
+    assert risk.book.day_pnl() == risk.book.realized_today() == 0
+
+
+def test_while_money_moves_the_days_start_stays():
+    """The list of income may lag behind the wallet by a fill."""
+    risk = ready()
+    risk.handle(m.Tick(), a_moment(1))
+    risk.handle(m.Tick(), a_moment(2, venue_s=HALF_DAY_S))
+    moment = a_moment(10, venue_s=HALF_DAY_S + 8)
+    loss = a_fill("-50", "0", at_ns=moment.venue_ns)
+    risk.handle(loss, moment)
+    told = replace(
+        an_account("9950", at_ns=moment.venue_ns),
+        earned_today=Decimal(0),
+        transfers_today=Decimal(0),
+    )
+    assert ledgers(risk.handle(told, moment)) == []
+    assert risk.book.day.wallet_start == 10_000
+    assert risk.book.lost_today() == 50
+
+
 # ---------------------------------------- the rest of T-D
 def test_gains_enlarge_the_budget_only_where_that_is_chosen():
     for uses, budget in ((False, 300), (True, 800)):
