@@ -41,12 +41,14 @@ class Unheard:
         self._protection = protection
         self._orders: dict[str, _Followed] = {}
         self._heard: deque[str] = deque(maxlen=_HEARD_KEPT)  # ended, by their events
+        self._listed = False  # since the book was read
 
     # ---------------------------------------- what is followed
     def begin(self, book: m.RecoveredBook) -> None:
         """Start from what the journal holds open, but for entries: those have their own ways."""
         self._orders.clear()
         self._heard.clear()
+        self._listed = False
         for intent, state in book.intents:
             if intent.purpose is not Purpose.ENTRY and state not in ENDED:
                 taken = state in (OrderState.ACKED, OrderState.TRIGGERED)
@@ -116,6 +118,10 @@ class Unheard:
         """
         out: list[object] = []
         there = {order.client_id: order for order in snapshot.orders}
+        if not self._listed:  # what a dying process sent may have no row
+            self._listed = True
+            ours = (o for o in snapshot.orders if purpose_of(self._tag, o.client_id) is not None)
+            out += [_seen(o, now) for o in ours if o.client_id not in self._orders]
         for name in [name for name in self._orders if name in there]:
             del self._orders[name]
             order = there[name]

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from core import messages as m
-from core.execution.order_life import OrderState
+from core.execution.order_life import OrderState, may_become
 from core.messages import Failure, Purpose, Side
 from tests.builders import an_intent
 from tests.execution.desk import (
@@ -19,6 +19,7 @@ from tests.execution.desk import (
     a_venue_order,
     an_algo_event,
     name_of,
+    opened,
     protected,
     some,
 )
@@ -87,12 +88,34 @@ def test_what_the_venue_still_lists_is_open_and_not_asked_for():
     assert [seen.status for seen in some(m.OrderSeen, out)] == ["NEW"]
 
 
+def test_a_stop_that_only_a_dead_process_knew_of_gets_its_row_at_the_first_look():
+    """It was on its way when the process died, before its rows were written."""
+    desk = a_desk()
+    listed = (a_venue_order(Purpose.STOP, STOP), a_venue_order(Purpose.STOP, "by-hand"))
+    out = desk.tell(a_snapshot(desk, orders=listed), 0.1)
+    assert [(seen.venue_id, seen.status) for seen in some(m.OrderSeen, out)] == [
+        (f"{SYMBOL}:algo:9", "NEW")
+    ]
+    assert some(m.OrderSeen, desk.tell(a_snapshot(desk, orders=listed), 60)) == []
+
+
 def test_a_target_that_a_list_lacks_without_a_word_is_asked_for_and_one_that_was_told_is_not():
     desk = protected()
     desk.tell(an_algo_event(STOP, "NEW"))
     desk.tell(an_algo_event(TARGET, "NEW"))
     desk.tell(an_algo_event(STOP, "EXPIRED"))
     assert asked(desk) == [TARGET]
+
+
+def test_a_refused_repeat_of_what_a_dead_process_sent_does_not_hide_how_that_one_ended():
+    """Its stop had fired before the next process sent it again, by the same name."""
+    desk = opened()
+    desk.tell(a_failure(STOP, Purpose.STOP, Failure.REFUSED, -4509))
+    desk.tell(an_algo_event(STOP, "TRIGGERED"))
+    desk.tell(an_algo_event(STOP, "FINISHED"))
+    said = states(desk, STOP)
+    assert said.index(OrderState.REJECTED) < said.index(OrderState.FILLED)
+    assert may_become(OrderState.REJECTED, OrderState.FILLED)
 
 
 def test_a_question_that_failed_says_nothing_of_the_order():
