@@ -229,8 +229,8 @@ class Protection:
             "CANCELED": OrderState.CANCELED,
         }.get(update.status, OrderState.REJECTED)
         moved = self.moved(leg.client_id, state, now, reason=update.reason)
-        if leg.state is LegState.GONE:  # refused: by that name one was sent before, by a process
-            return (moved,) if leg.refusals else ()
+        if leg.state is LegState.GONE:  # cancelled, or refused as a repeat: how it ended is news
+            return (moved,)
         leg.state = LegState.GONE
         leg.fired = update.status == "FINISHED"
         out: list[object] = [moved]

@@ -365,10 +365,11 @@ def days_add_up(e: Evidence) -> list[str]:
     """I15, days: a day's P&L counts from the wallet that the venue had at its midnight.
 
     And without what was paid in or out since; what was paid in on the first day, before the bot
-    first looked, is where that day starts from.  0 stands for a start that is not known yet.
+    first looked, is where that day starts from.  0 stands for a start that is not known yet.  Only
+    the newest day is judged: what a bot that died believed of an older one moves no limit any more.
     """
     found = []
-    for day in e.days:
+    for day in sorted(e.days, key=lambda row: row["day"])[-1:]:
         paid_in = sum((Decimal(price) for name, price in loads(day["bases"]) if name == "+"), ZERO)
         before, moved = paid_in, -paid_in
         for row in e.ledger["income"]:

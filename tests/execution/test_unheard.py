@@ -118,6 +118,14 @@ def test_a_refused_repeat_of_what_a_dead_process_sent_does_not_hide_how_that_one
     assert may_become(OrderState.REJECTED, OrderState.FILLED)
 
 
+def test_a_stop_that_our_cancel_found_firing_is_closed_as_the_event_says():
+    desk = protected()
+    desk.tell(m.AlgoGone(client_id=STOP, symbol=SYMBOL, detail="was not open any more"))
+    desk.tell(an_algo_event(STOP, "TRIGGERING"))
+    desk.tell(an_algo_event(STOP, "REJECTED"))
+    assert states(desk, STOP)[-1] == OrderState.REJECTED
+
+
 def test_a_question_that_failed_says_nothing_of_the_order():
     desk = protected()
     before = desk.machine.brackets[SYMBOL].legs[Purpose.STOP].state
