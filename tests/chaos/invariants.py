@@ -135,23 +135,24 @@ def _orders_equal(e: Evidence) -> list[str]:
     An exit is sent without waiting for its row: one that a dying process sent, and that ended
     before the next looked, is not known to anybody here.  It may not have executed.
     """
-    algos = {a["clientAlgoId"]: a for a in e.ledger["algo_orders"]}
-    sent = {o["clientOrderId"]: from_venue(o["status"]) for o in e.ledger["orders"]}
-    sent |= {name: from_venue(a["algoStatus"]) for name, a in algos.items()}
+    sent = {o["clientOrderId"]: {from_venue(o["status"])} for o in e.ledger["orders"]}
+    sent |= {a["clientAlgoId"]: set() for a in e.ledger["algo_orders"]}
+    for a in e.ledger["algo_orders"]:  # a repeat may bring a name twice, once the first has ended
+        sent[a["clientAlgoId"]].add(from_venue(a["algoStatus"]))
     found = []
     for row in e.intents:
         name, state = row["client_id"], row["state"]
         if row["purpose"] == Purpose.ENTRY:
             continue
-        there = sent.get(name)
+        there = sent.get(name, set())
         if state in (OrderState.SENDING, OrderState.UNKNOWN):
-            found.append(f"{name} is still {state}, the venue says {there}")
-        elif there != state and (there is not None or state not in _NEVER_THERE):
-            found.append(f"the journal says {name} is {state}, the venue {there}")
+            found.append(f"{name} is still {state}, the venue says {_words(there)}")
+        elif state not in there and (there or state not in _NEVER_THERE):
+            found.append(f"the journal says {name} is {state}, the venue {_words(there)}")
     journal = {row["client_id"] for row in e.intents}
     here = {row["order_id"]: row["status"] for row in e.order_table}
     there_all = {f"{o['symbol']}:{o['orderId']}": o for o in e.ledger["orders"]}
-    there_all |= {f"{a['symbol']}:algo:{a['algoId']}": a for a in algos.values()}
+    there_all |= {f"{a['symbol']}:algo:{a['algoId']}": a for a in e.ledger["algo_orders"]}
     for number, order in there_all.items():
         name = order.get("clientOrderId") or order["clientAlgoId"]
         status = order.get("status") or order["algoStatus"]
@@ -161,6 +162,10 @@ def _orders_equal(e: Evidence) -> list[str]:
             continue
         found.append(f"orders has {name} ({number}) as {here.get(number)}, the venue {status}")
     return found
+
+
+def _words(states: set[OrderState]) -> str:
+    return ", ".join(sorted(states)) or "nothing"
 
 
 def _died_with_its_process(e: Evidence, order: Row) -> bool:

@@ -18,6 +18,7 @@ from tests.execution.desk import (
     a_snapshot,
     a_venue_order,
     an_algo_event,
+    an_order_event,
     name_of,
     opened,
     protected,
@@ -124,6 +125,23 @@ def test_a_stop_that_our_cancel_found_firing_is_closed_as_the_event_says():
     desk.tell(an_algo_event(STOP, "TRIGGERING"))
     desk.tell(an_algo_event(STOP, "REJECTED"))
     assert states(desk, STOP)[-1] == OrderState.REJECTED
+
+
+def test_what_a_fired_stop_became_is_asked_for_until_its_end_is_told():
+    desk = protected()
+    desk.tell(an_order_event(STOP, Side.SELL, status="PARTIALLY_FILLED"))
+    desk.tell(an_algo_event(STOP, "FINISHED"))
+    assert STOP in asked(desk)
+    desk.tell(answer(STOP, "EXPIRED", seen=(SEEN,)))
+    assert STOP not in asked(desk)
+
+
+def test_a_second_order_of_a_name_is_followed_though_the_first_has_ended():
+    desk = protected()
+    for status in ("CANCELED", "NEW"):
+        desk.tell(an_algo_event(TARGET, status))
+    desk.tell(m.AlgoGone(client_id=TARGET, symbol=SYMBOL, detail="was not open any more"))
+    assert TARGET in asked(desk)
 
 
 def test_a_question_that_failed_says_nothing_of_the_order():

@@ -185,15 +185,17 @@ def _journal(database: sqlite3.Connection, side: VenueSide, tag: str) -> list[st
 def _exits_of_the_journal(database: sqlite3.Connection, side: VenueSide, tag: str) -> list[str]:
     """Stops, targets and exits: the journal has each where the venue has it."""
     ledger = side.exchange.ledger
-    there = {a.client_algo_id: from_venue(a.status) for a in ledger.algo_orders}
-    became = {o.client_order_id: from_venue(o.status) for o in ledger.orders}
-    there = became | there
+    became = {o.client_order_id: {from_venue(o.status)} for o in ledger.orders}
+    ended: dict[str, set[OrderState]] = {}
+    for a in ledger.algo_orders:  # a repeat may bring a name twice, once the first has ended
+        ended.setdefault(a.client_algo_id, set()).add(from_venue(a.status))
+    there = became | ended
     query = "SELECT client_id, purpose, state FROM order_intent WHERE purpose <> 'E'"
     never = (OrderState.ABSENT, OrderState.REJECTED, OrderState.NOT_SENT)
     return [
         f"{UNLISTED_ORDER}the journal says {name} is {state}, the venue {there.get(name)}"
         for name, _, state in database.execute(query)
-        if (there.get(name) != state if name in there else OrderState(state) not in never)
+        if (state not in there[name] if name in there else OrderState(state) not in never)
     ]
 
 
