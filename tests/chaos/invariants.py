@@ -133,7 +133,7 @@ def _orders_equal(e: Evidence) -> list[str]:
     """Compare journal and table of orders with every order of ours that the venue has.
 
     An exit is sent without waiting for its row: one that a dying process sent, and that ended
-    before the next looked, is not known to anybody here.  It may not have executed.
+    before the next looked, is not known to anybody here.  Its fills are, and are compared above.
     """
     sent = {o["clientOrderId"]: {from_venue(o["status"])} for o in e.ledger["orders"]}
     sent |= {a["clientAlgoId"]: set() for a in e.ledger["algo_orders"]}
@@ -170,8 +170,8 @@ def _words(states: set[OrderState]) -> str:
 
 def _died_with_its_process(e: Evidence, order: Row) -> bool:
     last = order["history"][-1] if order["history"] else {"time": order.get("updateTime", 0)}
-    while_dead = any(w.why == "dead" and w.from_ms <= last["time"] <= w.to_ms for w in e.windows)
-    return while_dead and "clientAlgoId" in order and order["algoStatus"] in ("CANCELED", "EXPIRED")
+    over = from_venue(order.get("status") or order["algoStatus"]) in ENDED
+    return over and any(w.why == "dead" and w.from_ms <= last["time"] <= w.to_ms for w in e.windows)
 
 
 def nothing_acknowledged_is_lost(e: Evidence) -> list[str]:

@@ -203,7 +203,7 @@ def _orders(database: sqlite3.Connection, side: VenueSide, tag: str) -> list[str
     """The table of orders has every order of ours, with the status the venue has it in.
 
     Exits leave without waiting for their rows.  One that a process sent as it died, and that ended
-    unfilled before the next one looked, nobody here knows of.
+    before the next one looked, nobody here knows of; its fills are found, and compared above.
     """
     ledger = side.exchange.ledger
     there = {
@@ -221,7 +221,11 @@ def _orders(database: sqlite3.Connection, side: VenueSide, tag: str) -> list[str
     unknown = {
         f"{a.symbol}:algo:{a.algo_id}"
         for a in ledger.algo_orders
-        if lives > 1 and a.status in ("CANCELED", "EXPIRED") and a.client_algo_id not in journal
+        if lives > 1 and from_venue(a.status) in ENDED and a.client_algo_id not in journal
+    } | {
+        f"{o.symbol}:{o.order_id}"
+        for o in ledger.orders
+        if lives > 1 and not o.is_open and o.client_order_id not in journal
     }
     return [
         f"{UNLISTED_ORDER}orders has {name} as {here.get(name)}, the venue {status}"
