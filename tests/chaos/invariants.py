@@ -149,7 +149,6 @@ def _orders_equal(e: Evidence) -> list[str]:
             found.append(f"{name} is still {state}, the venue says {_words(there)}")
         elif state not in there and (there or state not in _NEVER_THERE):
             found.append(f"the journal says {name} is {state}, the venue {_words(there)}")
-    journal = {row["client_id"] for row in e.intents}
     here = {row["order_id"]: row["status"] for row in e.order_table}
     there_all = {f"{o['symbol']}:{o['orderId']}": o for o in e.ledger["orders"]}
     there_all |= {f"{a['symbol']}:algo:{a['algoId']}": a for a in e.ledger["algo_orders"]}
@@ -158,7 +157,7 @@ def _orders_equal(e: Evidence) -> list[str]:
         status = order.get("status") or order["algoStatus"]
         if e.purpose(name) is None or here.get(number) == status:
             continue
-        if name not in journal and number not in here and _died_with_its_process(e, order):
+        if number not in here and _died_with_its_process(e, order):
             continue
         found.append(f"orders has {name} ({number}) as {here.get(number)}, the venue {status}")
     return found

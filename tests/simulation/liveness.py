@@ -203,7 +203,8 @@ def _orders(database: sqlite3.Connection, side: VenueSide, tag: str) -> list[str
     """The table of orders has every order of ours, with the status the venue has it in.
 
     Exits leave without waiting for their rows.  One that a process sent as it died, and that ended
-    before the next one looked, nobody here knows of; its fills are found, and compared above.
+    before the next one looked, nobody here knows of; its fills are found, and compared above.  Nor of
+    its name, which the next one may then use again.
     """
     ledger = side.exchange.ledger
     there = {
@@ -222,10 +223,13 @@ def _orders(database: sqlite3.Connection, side: VenueSide, tag: str) -> list[str
         f"{a.symbol}:algo:{a.algo_id}"
         for a in ledger.algo_orders
         if lives > 1 and from_venue(a.status) in ENDED and a.client_algo_id not in journal
-    } | {
+    }
+    newest = {o.client_order_id: o.order_id for o in ledger.orders}
+    unknown |= {
         f"{o.symbol}:{o.order_id}"
         for o in ledger.orders
-        if lives > 1 and not o.is_open and o.client_order_id not in journal
+        if lives > 1 and not o.is_open
+        if o.client_order_id not in journal or newest[o.client_order_id] != o.order_id
     }
     return [
         f"{UNLISTED_ORDER}orders has {name} as {here.get(name)}, the venue {status}"
