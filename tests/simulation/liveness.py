@@ -203,8 +203,8 @@ def _orders(database: sqlite3.Connection, side: VenueSide, tag: str) -> list[str
     """The table of orders has every order of ours, with the status the venue has it in.
 
     Exits leave without waiting for their rows.  One that a process sent as it died, and that ended
-    before the next one looked, nobody here knows of; its fills are found, and compared above.  Nor of
-    its name, which the next one may then use again.
+    before the next one looked, nobody here knows of; its fills are found, and compared above.  Its
+    name is not known either, and may be used again.
     """
     ledger = side.exchange.ledger
     there = {
