@@ -11,6 +11,7 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-h
 	--no-annotate --no-header --no-emit-index-url
 ARGS ?=
 SEEDS ?= 200
+KILL_SEEDS ?= 3000
 KILLS ?= 10
 RANDOM ?= 200
 # Test files at once; more than cores, for the process tests mostly wait.
@@ -40,7 +41,7 @@ test: $(TEST_READY) $(COMPILED)
 # random times.
 chaos: $(TEST_READY) $(COMPILED)
 	@$(PYTHON) -m tests.simulation.chaos --seeds $(SEEDS) $(ARGS)
-	@$(PYTHON) -m tests.simulation.chaos --kill-points --seeds $(SEEDS) $(ARGS)
+	@$(PYTHON) -m tests.simulation.chaos --kill-points --seeds $(KILL_SEEDS) --json kills.json
 	@exec $(PYTHON) -m tests.chaos --kills $(KILLS) --random $(RANDOM) --jobs $(JOBS) --json chaos.json
 
 # Three minutes of the real process dying at each point once.

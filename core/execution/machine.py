@@ -286,6 +286,8 @@ class ExecutionMachine:
                 average_price=update.average_price,
             )
             out.append(moved)
+        elif purpose is not None:
+            self._unheard.child(update)
         bracket = self.brackets.get(update.symbol)
         awaited = bracket.entry if bracket is not None else None
         stray = awaited is None or awaited.client_id != update.client_id
@@ -316,6 +318,7 @@ class ExecutionMachine:
         )
         if update.status == "NEW":
             self._orphans.placed(update.client_id, update.symbol)
+            self._unheard.born(update.client_id)
         elif update.status not in ("TRIGGERING", "TRIGGERED"):
             self._orphans.gone(update.client_id)
             self._unheard.heard(update.client_id)

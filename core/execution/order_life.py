@@ -47,6 +47,8 @@ _NEXT: dict[OrderState, frozenset[OrderState]] = {
     OrderState.TRIGGERED: _LIVED,
     # A late execution overrides a verdict of absence: the 24 h watch of the reliability rules.
     OrderState.ABSENT: frozenset({OrderState.ACKED, OrderState.FILLED}),
+    # The refusal may be of a repeat, after a death: what was sent before under the same name ended.
+    OrderState.REJECTED: frozenset({OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED}),
 }
 
 # The venue's words for ordinary and conditional orders.

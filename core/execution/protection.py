@@ -223,16 +223,17 @@ class Protection:
         self, bracket: Bracket, leg: Leg, update: m.AlgoUpdate, mark: Decimal | None, now: Moment
     ) -> Out:
         """Note that the venue no longer holds this order; replace it if `mark` leaves room."""
-        if leg.state is LegState.GONE:
-            return ()
-        leg.state = LegState.GONE
-        leg.fired = update.status == "FINISHED"
         state = {
             "FINISHED": OrderState.FILLED,
             "EXPIRED": OrderState.EXPIRED,
             "CANCELED": OrderState.CANCELED,
         }.get(update.status, OrderState.REJECTED)
-        out: list[object] = [self.moved(leg.client_id, state, now, reason=update.reason)]
+        moved = self.moved(leg.client_id, state, now, reason=update.reason)
+        if leg.state is LegState.GONE:  # cancelled, or refused as a repeat: how it ended is news
+            return (moved,)
+        leg.state = LegState.GONE
+        leg.fired = update.status == "FINISHED"
+        out: list[object] = [moved]
         asked = leg.asked_gone_wall_ns and leg.purpose is not Purpose.STOP
         if not bracket.in_market() or bracket.phase is Phase.CLOSING or asked:
             return tuple(out)

@@ -41,12 +41,16 @@ class Unheard:
         self._protection = protection
         self._orders: dict[str, _Followed] = {}
         self._heard: deque[str] = deque(maxlen=_HEARD_KEPT)  # ended, by their events
+        self._listed = False  # since the book was read
+        self._children: dict[str, str] = {}  # symbols of triggered orders, in the market by name
 
     # ---------------------------------------- what is followed
     def begin(self, book: m.RecoveredBook) -> None:
         """Start from what the journal holds open, but for entries: those have their own ways."""
         self._orders.clear()
         self._heard.clear()
+        self._children.clear()
+        self._listed = False
         for intent, state in book.intents:
             if intent.purpose is not Purpose.ENTRY and state not in ENDED:
                 taken = state in (OrderState.ACKED, OrderState.TRIGGERED)
@@ -101,6 +105,18 @@ class Unheard:
         self._orders.pop(client_id, None)
         self._heard.append(client_id)
 
+    def born(self, client_id: str) -> None:
+        """Forget that an order of this name has ended: the venue has another one."""
+        with suppress(ValueError):
+            self._heard.remove(client_id)
+
+    def child(self, update: m.OrderUpdate) -> None:
+        """Follow the order that a conditional one has become, until its own end is told."""
+        if from_venue(update.status) in ENDED:
+            self._children.pop(update.client_id, None)
+        else:
+            self._children[update.client_id] = update.symbol
+
     def told(self, update: m.AlgoUpdate, now: Moment) -> Out:
         """Close the row of an order that no position of ours waits for any more."""
         state = from_venue(update.status)
@@ -116,6 +132,10 @@ class Unheard:
         """
         out: list[object] = []
         there = {order.client_id: order for order in snapshot.orders}
+        if not self._listed:  # what a dying process sent may have no row
+            self._listed = True
+            ours = (o for o in snapshot.orders if purpose_of(self._tag, o.client_id) is not None)
+            out += [_seen(o, now) for o in ours if o.client_id not in self._orders]
         for name in [name for name in self._orders if name in there]:
             del self._orders[name]
             order = there[name]
@@ -125,8 +145,9 @@ class Unheard:
         for name, symbol in believed.items():
             if name not in there:
                 self._follow(name, symbol, taken=True)
-        asked = list(self._orders.items())[:_AT_ONCE]
-        out += [m.QueryOrder(client_id=name, symbol=order.symbol) for name, order in asked]
+        unknown = {name: order.symbol for name, order in self._orders.items()} | self._children
+        asked = list(unknown.items())[:_AT_ONCE]
+        out += [m.QueryOrder(client_id=name, symbol=symbol) for name, symbol in asked]
         return tuple(out)
 
     def found(self, found: m.OrderFound, now: Moment) -> Out:
@@ -134,6 +155,8 @@ class Unheard:
 
         An order that the venue denies time and again never came to be, or was forgotten by it.
         """
+        if not found.found or from_venue(found.status) in ENDED:
+            self._children.pop(found.client_id, None)
         followed = self._orders.get(found.client_id)
         if followed is None:
             return ()

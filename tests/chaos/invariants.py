@@ -133,40 +133,44 @@ def _orders_equal(e: Evidence) -> list[str]:
     """Compare journal and table of orders with every order of ours that the venue has.
 
     An exit is sent without waiting for its row: one that a dying process sent, and that ended
-    before the next looked, is not known to anybody here.  It may not have executed.
+    before the next looked, is not known to anybody here.  Its fills are, and are compared above.
     """
-    algos = {a["clientAlgoId"]: a for a in e.ledger["algo_orders"]}
-    sent = {o["clientOrderId"]: from_venue(o["status"]) for o in e.ledger["orders"]}
-    sent |= {name: from_venue(a["algoStatus"]) for name, a in algos.items()}
+    sent = {o["clientOrderId"]: {from_venue(o["status"])} for o in e.ledger["orders"]}
+    sent |= {a["clientAlgoId"]: set() for a in e.ledger["algo_orders"]}
+    for a in e.ledger["algo_orders"]:  # a repeat may bring a name twice, once the first has ended
+        sent[a["clientAlgoId"]].add(from_venue(a["algoStatus"]))
     found = []
     for row in e.intents:
         name, state = row["client_id"], row["state"]
         if row["purpose"] == Purpose.ENTRY:
             continue
-        there = sent.get(name)
+        there = sent.get(name, set())
         if state in (OrderState.SENDING, OrderState.UNKNOWN):
-            found.append(f"{name} is still {state}, the venue says {there}")
-        elif there != state and (there is not None or state not in _NEVER_THERE):
-            found.append(f"the journal says {name} is {state}, the venue {there}")
-    journal = {row["client_id"] for row in e.intents}
+            found.append(f"{name} is still {state}, the venue says {_words(there)}")
+        elif state not in there and (there or state not in _NEVER_THERE):
+            found.append(f"the journal says {name} is {state}, the venue {_words(there)}")
     here = {row["order_id"]: row["status"] for row in e.order_table}
     there_all = {f"{o['symbol']}:{o['orderId']}": o for o in e.ledger["orders"]}
-    there_all |= {f"{a['symbol']}:algo:{a['algoId']}": a for a in algos.values()}
+    there_all |= {f"{a['symbol']}:algo:{a['algoId']}": a for a in e.ledger["algo_orders"]}
     for number, order in there_all.items():
         name = order.get("clientOrderId") or order["clientAlgoId"]
         status = order.get("status") or order["algoStatus"]
         if e.purpose(name) is None or here.get(number) == status:
             continue
-        if name not in journal and number not in here and _died_with_its_process(e, order):
+        if number not in here and _died_with_its_process(e, order):
             continue
         found.append(f"orders has {name} ({number}) as {here.get(number)}, the venue {status}")
     return found
 
 
+def _words(states: set[OrderState]) -> str:
+    return ", ".join(sorted(states)) or "nothing"
+
+
 def _died_with_its_process(e: Evidence, order: Row) -> bool:
     last = order["history"][-1] if order["history"] else {"time": order.get("updateTime", 0)}
-    while_dead = any(w.why == "dead" and w.from_ms <= last["time"] <= w.to_ms for w in e.windows)
-    return while_dead and "clientAlgoId" in order and order["algoStatus"] in ("CANCELED", "EXPIRED")
+    over = from_venue(order.get("status") or order["algoStatus"]) in ENDED
+    return over and any(w.why == "dead" and w.from_ms <= last["time"] <= w.to_ms for w in e.windows)
 
 
 def nothing_acknowledged_is_lost(e: Evidence) -> list[str]:
@@ -365,10 +369,11 @@ def days_add_up(e: Evidence) -> list[str]:
     """I15, days: a day's P&L counts from the wallet that the venue had at its midnight.
 
     And without what was paid in or out since; what was paid in on the first day, before the bot
-    first looked, is where that day starts from.  0 stands for a start that is not known yet.
+    first looked, is where that day starts from.  0 stands for a start that is not known yet.  Only
+    the newest day is judged: what a bot that died believed of an older one moves no limit any more.
     """
     found = []
-    for day in e.days:
+    for day in sorted(e.days, key=lambda row: row["day"])[-1:]:
         paid_in = sum((Decimal(price) for name, price in loads(day["bases"]) if name == "+"), ZERO)
         before, moved = paid_in, -paid_in
         for row in e.ledger["income"]:

@@ -59,7 +59,7 @@ def summary(rounds: list[Row], **facts: Any) -> Row:
     back = [r for r in rounds if r["active_s"]]
     return {
         **facts,
-        "commit": _commit(),
+        "commit": commit(),
         "rounds": len(rounds),
         "kills": kills,
         "points": {p: {"hit": hits[p], "missed": missed[p]} for p in POINTS},
@@ -113,7 +113,8 @@ def _by_fault(rounds: list[Row]) -> Row:
     return {n: dict(table[n]) for n in order}
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Return the short hash of what is checked out."""
     done = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],
         cwd=ROOT,
@@ -127,8 +128,8 @@ def _commit() -> str:
 # ---------------------------------------- words
 def table(figures: Row) -> list[str]:
     """Return the figures as markdown lines, fit for a terminal."""
-    if figures["what"] == "soak":
-        return _soak_table(figures)
+    if figures["what"] in _TABLES:
+        return _TABLES[figures["what"]](figures)
     hit = {p: row["hit"] for p, row in figures["points"].items()}
     head = (
         f"{figures['kills']} kills in {figures['rounds']} rounds ({figures['what']}, "
@@ -223,6 +224,30 @@ def _soak_table(figures: Row) -> list[str]:
         f"| {name} | {first[key]} | {last[key]} | {slopes[key]:+.2f} |"
         for key, name in names.items()
     ]
+
+
+def _stepped_table(figures: Row) -> list[str]:
+    head = (
+        f"{figures['kills']:,} kills in {figures['runs']:,} seeds (from {figures['first']}, commit "
+        f"{figures['commit']}, {figures['seconds']} s), {len(figures['failed'])} failed; longest "
+        f"without a stop {figures['naked_max_s']:.1f} s."
+    )
+    sides = [f"{side} {part}" for side in ("BUY", "SELL") for part in ("none", "part", "full")]
+    lines = [
+        head,
+        "",
+        "The newest entry at the death, by its side and how much of it was filled:",
+        "",
+        f"| kill point | seeds | kills | no entry | {' | '.join(sides)} |",
+        "|---" * (len(sides) + 4) + "|",
+    ]
+    for point, row in figures["points"].items():
+        counts = [row["runs"], row["kills"], *(row["entries"].get(k, 0) for k in ("", *sides))]
+        lines.append(f"| {point} {POINTS[point].text} | {' | '.join(map(str, counts))} |")
+    return lines
+
+
+_TABLES = {"soak": _soak_table, "kill points on one thread": _stepped_table}
 
 
 def _row(name: str, row: Row) -> str:

@@ -46,8 +46,10 @@ _HALTED_PART = 0.2  # of the random deaths: a person halted it just before
 _TEMPTED_S = 1.0  # for which a life that began halted sees its strategy propose
 _TRIES = 3
 _TROUBLES_MAX = 6  # in a row: then it is the venue or the machine
-# What a look at a live system may find in the middle of: looked at again until it holds.
-_EVENTUAL = ("I3", "I7", "I9", "I12", "I15", "I15 days", "I15 funding")
+# What a look at a live system may find in the middle of: looked at again until it holds, for so
+# long.  Where a day began is looked up in the venue's income, once a minute while nothing moves.
+_EVENTUAL = dict.fromkeys(("I3", "I7", "I9", "I12", "I15", "I15 funding"), _AGREE_S)
+_EVENTUAL["I15 days"] = 130.0
 
 BotFactory = Callable[[Path, Venue, dict[str, str]], Bot]
 
@@ -259,7 +261,7 @@ class Job:
             patient = len(waiting) > _OPEN_MAX or done.point == LAST
             if waiting and patient and waited_s < self._patience_s():
                 pass
-            elif not set(wrong) & set(_EVENTUAL) or waited_s > _AGREE_S * self.slow:
+            elif not any(waited_s <= _EVENTUAL.get(name, 0.0) * self.slow for name in wrong):
                 break
             time.sleep(0.2)
         if waiting and patient:

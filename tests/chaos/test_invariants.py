@@ -395,7 +395,7 @@ def test_an_exit_that_ended_with_the_process_that_sent_it_need_not_be_known():
     assert "I3" in violations(evidence)
     evidence.windows.append(Window(from_ms=T0 + 5, to_ms=T0 + 20, why="dead"))
     assert "I3" not in violations(evidence)
-    evidence.ledger["algo_orders"][-1]["algoStatus"] = "FINISHED"
+    evidence.ledger["algo_orders"][-1]["algoStatus"] = "NEW"
     assert "I3" in violations(evidence)
 
 

@@ -14,7 +14,10 @@ from tests.execution.desk import Desk, approved, ready
 from tests.execution.test_faults import check, has_gap
 from tests.execution.tiny_venue import TinyVenue
 
-DIES_LATE = frozenset({OrderState.ACKED, OrderState.FILLED})
+DIES_LATE = {
+    OrderState.ABSENT: {OrderState.ACKED, OrderState.FILLED},
+    OrderState.REJECTED: {OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED},
+}
 
 
 class OrderLife(RuleBasedStateMachine):
@@ -33,8 +36,7 @@ class OrderLife(RuleBasedStateMachine):
             return
         assert said is not before
         if before in ENDED:
-            assert before is OrderState.ABSENT
-            assert said in DIES_LATE
+            assert said in DIES_LATE[before]
         self.state = said
         self.been.append(said)
 

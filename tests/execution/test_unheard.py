@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from core import messages as m
-from core.execution.order_life import OrderState
+from core.execution.order_life import OrderState, may_become
 from core.messages import Failure, Purpose, Side
 from tests.builders import an_intent
 from tests.execution.desk import (
@@ -18,7 +18,9 @@ from tests.execution.desk import (
     a_snapshot,
     a_venue_order,
     an_algo_event,
+    an_order_event,
     name_of,
+    opened,
     protected,
     some,
 )
@@ -87,12 +89,59 @@ def test_what_the_venue_still_lists_is_open_and_not_asked_for():
     assert [seen.status for seen in some(m.OrderSeen, out)] == ["NEW"]
 
 
+def test_a_stop_that_only_a_dead_process_knew_of_gets_its_row_at_the_first_look():
+    """It was on its way when the process died, before its rows were written."""
+    desk = a_desk()
+    listed = (a_venue_order(Purpose.STOP, STOP), a_venue_order(Purpose.STOP, "by-hand"))
+    out = desk.tell(a_snapshot(desk, orders=listed), 0.1)
+    assert [(seen.venue_id, seen.status) for seen in some(m.OrderSeen, out)] == [
+        (f"{SYMBOL}:algo:9", "NEW")
+    ]
+    assert some(m.OrderSeen, desk.tell(a_snapshot(desk, orders=listed), 60)) == []
+
+
 def test_a_target_that_a_list_lacks_without_a_word_is_asked_for_and_one_that_was_told_is_not():
     desk = protected()
     desk.tell(an_algo_event(STOP, "NEW"))
     desk.tell(an_algo_event(TARGET, "NEW"))
     desk.tell(an_algo_event(STOP, "EXPIRED"))
     assert asked(desk) == [TARGET]
+
+
+def test_a_refused_repeat_of_what_a_dead_process_sent_does_not_hide_how_that_one_ended():
+    """Its stop had fired before the next process sent it again, by the same name."""
+    desk = opened()
+    desk.tell(a_failure(STOP, Purpose.STOP, Failure.REFUSED, -4509))
+    desk.tell(an_algo_event(STOP, "TRIGGERED"))
+    desk.tell(an_algo_event(STOP, "FINISHED"))
+    said = states(desk, STOP)
+    assert said.index(OrderState.REJECTED) < said.index(OrderState.FILLED)
+    assert may_become(OrderState.REJECTED, OrderState.FILLED)
+
+
+def test_a_stop_that_our_cancel_found_firing_is_closed_as_the_event_says():
+    desk = protected()
+    desk.tell(m.AlgoGone(client_id=STOP, symbol=SYMBOL, detail="was not open any more"))
+    desk.tell(an_algo_event(STOP, "TRIGGERING"))
+    desk.tell(an_algo_event(STOP, "REJECTED"))
+    assert states(desk, STOP)[-1] == OrderState.REJECTED
+
+
+def test_what_a_fired_stop_became_is_asked_for_until_its_end_is_told():
+    desk = protected()
+    desk.tell(an_order_event(STOP, Side.SELL, status="PARTIALLY_FILLED"))
+    desk.tell(an_algo_event(STOP, "FINISHED"))
+    assert STOP in asked(desk)
+    desk.tell(answer(STOP, "EXPIRED", seen=(SEEN,)))
+    assert STOP not in asked(desk)
+
+
+def test_a_second_order_of_a_name_is_followed_though_the_first_has_ended():
+    desk = protected()
+    for status in ("CANCELED", "NEW"):
+        desk.tell(an_algo_event(TARGET, status))
+    desk.tell(m.AlgoGone(client_id=TARGET, symbol=SYMBOL, detail="was not open any more"))
+    assert TARGET in asked(desk)
 
 
 def test_a_question_that_failed_says_nothing_of_the_order():

@@ -9,10 +9,13 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import nullcontext
+from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
 
 import loguru
 
@@ -53,11 +56,13 @@ def main() -> int:
         help="put this bug of docs/simulation.md into the code",
     )  # fmt: skip
     parser.add_argument("--kill-points", action="store_true", help="kill at each point in turn")
+    parser.add_argument("--json", type=Path, help="with --kill-points: write the figures there")
     given = parser.parse_args()
     if given.kill_points:
         if given.seed is not None:
             return kill_run.show(given.seed)
-        return kill_run.run_points(range(given.first, given.first + given.seeds), given.seconds)
+        ended = over(range(given.first, given.first + given.seeds), kill_run.run_point, given)
+        return kill_run.report_points(ended, given.first, given.json)
     without = tuple(kind for kind in given.without.split(",") if kind)
     if given.seed is not None:
         bug = next((known for known in MUTANTS if known.name == given.mutant), None)
@@ -67,30 +72,30 @@ def main() -> int:
         print("\n".join(outcome.violations) or "no violation")
         return int(bool(outcome.violations))
     seeds = range(given.first, given.first + given.seeds)
-    return report(outcomes(seeds, without, given.mutant, given.jobs, given.seconds))
+    run = partial(run_seed_with, without=without, mutant=given.mutant)
+    return report(over(seeds, run, given))
 
 
-def outcomes(
-    seeds: range, without: tuple[str, ...], mutant: str, jobs: int, seconds: float
-) -> Iterator[Outcome]:
-    """Yield what became of each seed as it ends, over `jobs` processes."""
+def over(seeds: range, run: Callable[[int], Any], given: argparse.Namespace) -> Iterator[Any]:
+    """Yield what became of each seed as it ends, over `--jobs` processes, for `--seconds`."""
+    jobs, seconds = given.jobs, given.seconds
     began, left = time.monotonic(), iter(seeds)
     if jobs <= 1:
         for seed in left:
-            yield run_seed_with(seed, without, mutant)
+            yield run(seed)
             if seconds and time.monotonic() - began > seconds:
                 return
         return
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        running: set[Future[Outcome]] = set()
+        running: set[Future[Any]] = set()
         while True:
             late = seconds and time.monotonic() - began > seconds
             for seed in itertools.islice(left, 0 if late else 2 * jobs - len(running)):
-                running.add(pool.submit(run_seed_with, seed, without, mutant))
+                running.add(pool.submit(run, seed))
             if not running:
                 return
             done, running = wait(running, return_when=FIRST_COMPLETED)
-            yield from sorted((one.result() for one in done), key=lambda outcome: outcome.seed)
+            yield from sorted((one.result() for one in done), key=lambda ended: ended.seed)
 
 
 def report(ended: Iterator[Outcome]) -> int:

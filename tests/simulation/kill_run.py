@@ -1,6 +1,6 @@
 """Kills the stepped bot at every kill point: the table of `actors/kill_points.py`, seed by seed.
 
-`python -m tests.simulation.chaos --kill-points --seeds 1000` takes the points in turn.  The process
+`python -m tests.simulation.chaos --kill-points --seeds 3000` takes the points in turn.  The process
 ends in the very step that passes the point: what it had posted to its own rooms is lost, what it
 had sent arrives.  K5 is a request that left and arrives after the death, K6 and K11 an answer that
 comes too late; K15 runs over midnight.  K16, the way down, waits on threads and is killed in real
@@ -9,9 +9,12 @@ processes only (`python -m tests.chaos`).
 
 # ruff: noqa: T201 - it is a command: what it finds goes to the terminal
 
+import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -20,9 +23,12 @@ import loguru
 from actors import kill_points
 from actors.kill_points import POINTS, Armed, Seam
 from core.errors import UnavailableError
+from core.execution.client_id import purpose_of
+from core.messages import Purpose
 from core.venue.simulated import market_faults
 from core.venue.simulated.faults import read_fault
 from core.venue.simulated.rest import Response
+from tests.chaos.report import commit, table
 from tests.simulation import venue_side, world
 from tests.simulation.faults import KINDS
 from tests.simulation.world import Outcome, Simulation
@@ -30,6 +36,7 @@ from tests.simulation.world import Outcome, Simulation
 STEPPED = tuple(name for name in POINTS if name != "K16")
 _DEATHS_MAX = 4
 _PAUSE_S = (0.1, 3.0)
+_LIVED_S = (3.0, 15.0)
 _BEFORE_MIDNIGHT_MS = 600_000
 _STEPS = 12  # of a recovery
 _ORDER_PATHS = {"K5": "/fapi/v1/order", "K6": "/fapi/v1/order", "K11": "/fapi/v1/algoOrder"}
@@ -40,23 +47,32 @@ class KilledError(BaseException):
 
 
 class KillSimulation(Simulation):
-    """A seed whose bot dies at one point, up to four times; `hits` counts the deaths.
+    """A seed whose bot dies at one point, up to four times.
 
+    `deaths` says for each what the venue had of the newest entry: its side, and how much filled.
     Every second seed has no other fault, so that what it finds is the kill's.
     """
 
     def __init__(self, seed: int, point: str, *, whole: bool = False) -> None:
         quiet = Random(f"quiet {seed}").random() < 0.5
         super().__init__(seed, without=KINDS if quiet else ("killed",), whole=whole)
-        self.point, self.hits = point, 0
+        self.point = point
+        self.deaths: list[str] = []
         self._killing = Random(f"kill {seed}")
-        self._deaths = self._killing.randint(1, _DEATHS_MAX)
+        self._deaths_wanted = self._killing.randint(1, _DEATHS_MAX)
         self._dead = False
 
     def _start(self) -> None:
         super()._start()
-        if self.process is None or self.hits >= self._deaths or not self.faults.active:
+        if (
+            self.process is None
+            or len(self.deaths) >= self._deaths_wanted
+            or not self.faults.active
+        ):
             kill_points.ARMED = None
+            return
+        if self.point == "K14" and self.processes == 1:  # so that there is something to recover
+            self.timeline.after(self._killing.uniform(*_LIVED_S), self._end_of_the_first_life)
             return
         often = _STEPS if self.point == "K14" else 1 if self.point == "K15" else 3
         times = self._killing.randint(1, often)
@@ -65,6 +81,10 @@ class KillSimulation(Simulation):
             fault = read_fault(dict(POINTS[self.point].needs))
             for _ in range(times):
                 market_faults.inject(self.side.exchange, fault, self.side.door.clock.speed)
+
+    def _end_of_the_first_life(self) -> None:
+        if self.process is not None and self.processes == 1:
+            self.die(self._killing.uniform(*_PAUSE_S))
 
     # ---------------------------------------- dying
     def _killed(self, _: str) -> None:
@@ -76,12 +96,20 @@ class KillSimulation(Simulation):
         process = self.process
         assert process is not None
         kill_points.ARMED = None
-        self.hits += 1
+        self.deaths.append(self._newest_entry())
         self._dead = True
         self.watch.excuse(self.timeline.now_ns)
         process.directory.send = _to_nobody  # type: ignore[method-assign]
         process.database.apply = _to_no_disk  # type: ignore[method-assign]
         process.gateway.fall_silent()
+
+    def _newest_entry(self) -> str:
+        tag, orders = self.config.CLIENT_ID_TAG, self.side.exchange.ledger.orders
+        for order in reversed(orders):
+            if purpose_of(tag, order.client_order_id) is Purpose.ENTRY:
+                part = "part" if order.executed < order.quantity else "full"
+                return f"{order.side} {part if order.executed else 'none'}"
+        return ""
 
     def _at_the_wire(self, die: Callable[[], None]) -> None:
         """Die with the next request of the point: when it has left, or when it is answered."""
@@ -128,15 +156,26 @@ def _to_no_disk(*_: Any) -> None:
 
 
 # ---------------------------------------- running
-def run_point(seed: int, point: str, *, whole: bool = False) -> tuple[Outcome, int]:
-    """Run one seed that dies at one point; also returns how often it did."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Killed:
+    """What became of a seed that was killed at a point; `deaths` as in `KillSimulation`."""
+
+    seed: int
+    point: str
+    outcome: Outcome
+    deaths: list[str]
+
+
+def run_point(seed: int, point: str = "", *, whole: bool = False) -> Killed:
+    """Run one seed that dies at one point: its own in turn if none is named."""
     loguru.logger.remove()
+    point = point or STEPPED[seed % len(STEPPED)]
     starts = venue_side.START_MS
     try:
         if point == "K15":
             _begin_at(starts + 86_400_000 - _BEFORE_MIDNIGHT_MS)
         run = KillSimulation(seed, point, whole=whole)
-        return run.run(), run.hits
+        return Killed(seed=seed, point=point, outcome=run.run(), deaths=run.deaths)
     finally:
         kill_points.ARMED = None
         if starts != venue_side.START_MS:
@@ -149,44 +188,51 @@ def _begin_at(start_ms: int) -> None:
     venue_side.market.cache_clear()
 
 
-def run_points(seeds: range, seconds: float = 0) -> int:
-    """Run the points in turn, a seed each; 1 if an invariant broke or a point was never met."""
+def report_points(ended: Iterable[Killed], first: int, page: Path | None) -> int:
+    """Print each failure with its rerun line, then the table; 1 if any, or a point never met.
+
+    `page` takes the figures as JSON, for docs/reliability.md.
+    """
     began = time.monotonic()
-    hits: Counter[str] = Counter()
-    runs: Counter[str] = Counter()
+    rows: list[Killed] = []
     failed: list[str] = []
-    naked: list[float] = []
-    for seed in seeds:
-        point = STEPPED[seed % len(STEPPED)]
-        outcome, deaths = run_point(seed, point)
-        hits[point] += deaths
-        runs[point] += 1
-        naked.append(outcome.naked_max_s)
-        if outcome.violations:
-            failed.append(f"seed {seed} at {point}: {outcome.violations[0]}")
+    for killed in ended:
+        rows.append(killed)
+        if killed.outcome.violations:
+            failed.append(f"seed {killed.seed} at {killed.point}: {killed.outcome.violations[0]}")
             print(
                 f"{failed[-1]}\n  rerun: .venv/bin/python -m tests.simulation.chaos"
-                f" --kill-points --seed {seed}",
+                f" --kill-points --seed {killed.seed}",
                 flush=True,
             )
-        if seconds and time.monotonic() - began > seconds:
-            break
-    took = time.monotonic() - began
-    print("| point | kills | runs |\n|---|---|---|")
-    for point in STEPPED:
-        print(f"| {point} {POINTS[point].text} | {hits[point]} | {runs[point]} |")
-    print(
-        f"{sum(hits.values())} kills in {sum(runs.values())} runs, {len(failed)} failed;"
-        f" longest without a stop {max(naked):.1f} s; {took:.0f} s in all"
-    )
-    met = all(hits[point] for point in STEPPED if runs[point])
-    return int(bool(failed) or not met)
+    figures = {
+        "what": "kill points on one thread",
+        "commit": commit(),
+        "first": first,
+        "runs": len(rows),
+        "failed": failed,
+        "kills": sum(len(row.deaths) for row in rows),
+        "points": {point: _of_point(rows, point) for point in STEPPED},
+        "naked_max_s": round(max((row.outcome.naked_max_s for row in rows), default=0.0), 1),
+        "seconds": round(time.monotonic() - began),
+    }
+    print("\n".join(table(figures)))
+    if page is not None:
+        page.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    never_met = [p for p, row in figures["points"].items() if row["runs"] and not row["kills"]]
+    return int(bool(failed or never_met))
+
+
+def _of_point(rows: list[Killed], point: str) -> dict[str, Any]:
+    here = [row for row in rows if row.point == point]
+    deaths = Counter(death for row in here for death in row.deaths)
+    return {"runs": len(here), "kills": deaths.total(), "entries": dict(sorted(deaths.items()))}
 
 
 def show(seed: int) -> int:
     """Run one seed with every message."""
-    outcome, deaths = run_point(seed, STEPPED[seed % len(STEPPED)], whole=True)
-    print("\n".join(outcome.lines))
-    print(f"died {deaths} times")
-    print("\n".join(outcome.violations) or "no violation")
-    return int(bool(outcome.violations))
+    killed = run_point(seed, whole=True)
+    print("\n".join(killed.outcome.lines))
+    print(f"died at {killed.point}: {', '.join(killed.deaths) or 'never'}")
+    print("\n".join(killed.outcome.violations) or "no violation")
+    return int(bool(killed.outcome.violations))
