@@ -41,7 +41,7 @@ class Unheard:
         self._protection = protection
         self._orders: dict[str, _Followed] = {}
         self._heard: deque[str] = deque(maxlen=_HEARD_KEPT)  # ended, by their events
-        self._listed = False  # since the book was read
+        self._listed: set[str] = set()  # names that a list had, since the book was read
         self._children: dict[str, str] = {}  # symbols of triggered orders, in the market by name
 
     # ---------------------------------------- what is followed
@@ -50,7 +50,7 @@ class Unheard:
         self._orders.clear()
         self._heard.clear()
         self._children.clear()
-        self._listed = False
+        self._listed.clear()
         for intent, state in book.intents:
             if intent.purpose is not Purpose.ENTRY and state not in ENDED:
                 taken = state in (OrderState.ACKED, OrderState.TRIGGERED)
@@ -132,10 +132,11 @@ class Unheard:
         """
         out: list[object] = []
         there = {order.client_id: order for order in snapshot.orders}
-        if not self._listed:  # what a dying process sent may have no row
-            self._listed = True
-            ours = (o for o in snapshot.orders if purpose_of(self._tag, o.client_id) is not None)
-            out += [_seen(o, now) for o in ours if o.client_id not in self._orders]
+        # What a dying process sent may have no row; and a list may lag, so each is looked at once.
+        ours = {n: o for n, o in there.items() if purpose_of(self._tag, n) is not None}
+        new = [n for n in ours if n not in self._listed and n not in self._orders]
+        out += [_seen(ours[name], now) for name in new]
+        self._listed = set(ours)
         for name in [name for name in self._orders if name in there]:
             del self._orders[name]
             order = there[name]
