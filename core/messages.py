@@ -445,10 +445,14 @@ class CancelAlgoOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryOrder:
-    """Ask for an order of ours, conditional or not, by its client id; answered by OrderFound."""
+    """Ask for an order of ours, conditional or not, by its client id; answered by OrderFound.
+
+    Or by its venue id, where the client id is empty: a name may have had more orders than one.
+    """
 
     client_id: str
     symbol: str
+    venue_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -732,6 +736,7 @@ class RecoveredBook:
     entries: tuple[tuple[str, int], ...] = ()  # (symbol, venue ns) of the last day's, ascending
     absent: tuple[Intent, ...] = ()  # entries believed absent within the last 24 wall hours
     unlisted: tuple[tuple[str, str], ...] = ()  # (symbol, client id) of orders whose end is untold
+    open_rows: tuple[tuple[str, str], ...] = ()  # (symbol, venue id) of orders that had no end yet
     income_up_to_ns: int = 0  # venue time up to which no income is missing, 0: nothing known
     # Wishes since a person last resumed a symbol, at most 30 venue days back: (symbol, close of the
     # first one's kline, how many, closes of the latest, ascending).

@@ -125,25 +125,28 @@ class Requests:
         return m.AlgoGone(client_id=order.client_id, symbol=order.symbol, detail="cancelled")
 
     async def query(self, order: m.QueryOrder) -> m.OrderFound | m.OrderFailed:
-        """Look for an order by its client id, once: execution asks again on its own."""
+        """Look for an order by its client id or venue id, once: execution asks again on its own."""
         conditional = self._purpose(order.client_id) in _ALGO_TYPES
+        if order.venue_id:
+            conditional = ":algo:" in order.venue_id
         look = self._found_algo if conditional else self.found
         try:
-            return await look(order.symbol, order.client_id)
+            return await look(order.symbol, order.client_id, order.venue_id)
         except Exception as error:  # noqa: BLE001 - judged and answered
             failed = self._failure(order, self._purpose(order.client_id), error)
             return replace(failed, of_query=True)
 
-    async def found(self, symbol: str, client_id: str) -> m.OrderFound:
+    async def found(self, symbol: str, client_id: str, venue_id: str = "") -> m.OrderFound:
         """Return what the venue says of an ordinary order; raises for all but -2013."""
+        order = {"orderId": _number(venue_id)} if venue_id else {"origClientOrderId": client_id}
         try:
             row = await self._retrying.once(
-                lambda: self._client.futures_get_order(symbol=symbol, origClientOrderId=client_id)
+                lambda: self._client.futures_get_order(symbol=symbol, **order)
             )
         except Exception as error:
             if problem(error).verdict.action is not Action.GONE:
                 raise
-            return m.OrderFound(client_id=client_id, symbol=symbol, found=False)
+            return m.OrderFound(client_id=client_id, symbol=symbol, found=False, venue_id=venue_id)
         return m.OrderFound(
             client_id=client_id,
             symbol=symbol,
@@ -155,21 +158,23 @@ class Requests:
             seen=(_seen(row, f"{symbol}:{_whole(row, 'orderId')}"),),
         )
 
-    async def _found_algo(self, symbol: str, client_id: str) -> m.OrderFound:
+    async def _found_algo(self, symbol: str, client_id: str, venue_id: str) -> m.OrderFound:
         """Return what the venue says of a conditional order, and of the order it became.
 
         By the list of all: the query for a single one was seen to deny an order that existed.
         """
+        first = {"algoId": _number(venue_id)} if venue_id else {}
         rows = await self._retrying.once(
-            lambda: self._client.futures_get_all_algo_orders(symbol=symbol)
+            lambda: self._client.futures_get_all_algo_orders(symbol=symbol, **first)
         )
-        row = next((row for row in rows if row.get("clientAlgoId") == client_id), None)
+        key, value = ("algoId", first["algoId"]) if first else ("clientAlgoId", client_id)
+        row = next((row for row in rows if row.get(key) == value), None)
+        became = m.OrderFound(client_id=client_id, symbol=symbol, found=False, venue_id=venue_id)
         if row is None:
-            return m.OrderFound(client_id=client_id, symbol=symbol, found=False)
+            return became
         venue_id = f"{symbol}:algo:{_whole(row, 'algoId')}"
-        became = m.OrderFound(client_id=client_id, symbol=symbol, found=False)
-        if row.get("actualOrderId"):  # it carries the same client id
-            became = await self.found(symbol, client_id)
+        if row.get("actualOrderId"):  # by name: it carries the same client id
+            became = await self.found(symbol, _word(row, "clientAlgoId"))
         return m.OrderFound(
             client_id=client_id,
             symbol=symbol,
@@ -273,6 +278,10 @@ def _whole(row: Any, key: str) -> int:
     if not isinstance(value, int):
         raise BinanceRequestException(f"the answer has no {key}: {row!s:.80}")
     return value
+
+
+def _number(venue_id: str) -> int:
+    return int(venue_id.rpartition(":")[2])
 
 
 def _seen(row: dict[str, Any], venue_id: str) -> m.OrderSeen:

@@ -80,6 +80,7 @@ def read_book(database: Database, now: Moment | None = None) -> RecoveredBook:
         wishes=_wishes(database),
         absent=_absent(database, now),
         unlisted=_unlisted(database),
+        open_rows=_open_rows(database),
         income_up_to_ns=_income_up_to_ns(database),
     )
 
@@ -173,6 +174,17 @@ def _unlisted(database: Database) -> tuple[tuple[str, str], ...]:
     listed = {venue_id for (venue_id,) in told.tuples().execute(database)}
     missing = [(symbol, name) for symbol, name, venue_id in newest if venue_id not in listed]
     return tuple(dict.fromkeys(missing))
+
+
+def _open_rows(database: Database) -> tuple[tuple[str, str], ...]:
+    """Return the newest orders, by venue id, that the table of orders does not call over."""
+    newest = (
+        Order.select(Order.symbol, Order.order_id)
+        .where(Order.status.not_in(ENDED_STATUSES))
+        .order_by(Order.id.desc())
+        .limit(_UNLISTED_MAX)
+    )
+    return tuple(newest.tuples().execute(database))
 
 
 def _days(database: Database) -> list[DayLedger]:

@@ -1,7 +1,7 @@
 """What a service manager is told (systemd's notification socket), where there is one.
 
-Unit: `Type=notify, WatchdogSec=30, Restart=on-failure, RestartPreventExitStatus=64 78`.  Without
-`NOTIFY_SOCKET` in the environment every call does nothing.
+The unit is `docs/ops/futures-bot.service`.  Without `NOTIFY_SOCKET` in the environment every call
+does nothing.
 """
 
 import os

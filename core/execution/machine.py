@@ -22,6 +22,7 @@ from core.execution.orders_out import OrdersOut
 from core.execution.orphans import Orphans
 from core.execution.protection import CANNOT_REDUCE, Protection
 from core.execution.recovery import Recovery
+from core.execution.rival import Rival
 from core.execution.settings import ExecutionSettings
 from core.execution.software_stop import SoftwareStop
 from core.execution.unheard import Unheard
@@ -101,6 +102,7 @@ class ExecutionMachine:
             holdings=self.holdings,
         )
         self._unheard = Unheard(settings.tag, self._protection)
+        self._rival = Rival(settings.tag)
         parts = (self._protection, self._recovery, self._entries, self._late)
         self._watch = Watch(
             settings, (*parts, self._software_stop, self._orphans, self._gate), *shared
@@ -117,7 +119,7 @@ class ExecutionMachine:
         match message:
             case m.Approval():
                 self._orders_out.note(message)
-                return self._entries.approve(message, now)
+                return self._rival.journalled(self._entries.approve(message, now))
             case m.ExitApproval():
                 return self._exit(message, now)
             case m.IntentRecorded():
@@ -173,6 +175,7 @@ class ExecutionMachine:
         self._gate.begin(book)
         self._late.begin(book, now)
         self._unheard.begin(book)
+        self._rival.begin(book, now)
         return self._recovery.begin(book, now)
 
     @property
@@ -268,7 +271,7 @@ class ExecutionMachine:
     def _order_update(self, update: m.OrderUpdate, now: Moment) -> Out:
         purpose = purpose_of(self._settings.tag, update.client_id)
         venue_id = f"{update.symbol}:{update.order_id}"
-        out: list[object] = [_order_seen(update, venue_id)]
+        out: list[object] = [_order_seen(update, venue_id), *self._rival.heard(update, now)]
         filled = update.execution in ("TRADE", "CALCULATED") and update.last_quantity > ZERO
         if filled and update.trade_id:
             out += self._recovery.book_trade(_trade(update), now)

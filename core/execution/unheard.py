@@ -40,8 +40,9 @@ class Unheard:
         self._tag = tag
         self._protection = protection
         self._orders: dict[str, _Followed] = {}
+        self._rows: dict[str, str] = {}  # symbols by venue id: rows that a dead process left open
         self._heard: deque[str] = deque(maxlen=_HEARD_KEPT)  # ended, by their events
-        self._listed = False  # since the book was read
+        self._listed: set[str] = set()  # names that a list had, since the book was read
         self._children: dict[str, str] = {}  # symbols of triggered orders, in the market by name
 
     # ---------------------------------------- what is followed
@@ -50,7 +51,8 @@ class Unheard:
         self._orders.clear()
         self._heard.clear()
         self._children.clear()
-        self._listed = False
+        self._listed.clear()
+        self._rows = {venue_id: symbol for symbol, venue_id in book.open_rows}
         for intent, state in book.intents:
             if intent.purpose is not Purpose.ENTRY and state not in ENDED:
                 taken = state in (OrderState.ACKED, OrderState.TRIGGERED)
@@ -132,10 +134,11 @@ class Unheard:
         """
         out: list[object] = []
         there = {order.client_id: order for order in snapshot.orders}
-        if not self._listed:  # what a dying process sent may have no row
-            self._listed = True
-            ours = (o for o in snapshot.orders if purpose_of(self._tag, o.client_id) is not None)
-            out += [_seen(o, now) for o in ours if o.client_id not in self._orders]
+        # What a dying process sent may have no row; and a list may lag, so each is looked at once.
+        ours = {n: o for n, o in there.items() if purpose_of(self._tag, n) is not None}
+        new = [n for n in ours if n not in self._listed and n not in self._orders]
+        out += [_seen(ours[name], now) for name in new]
+        self._listed = set(ours)
         for name in [name for name in self._orders if name in there]:
             del self._orders[name]
             order = there[name]
@@ -145,16 +148,22 @@ class Unheard:
         for name, symbol in believed.items():
             if name not in there:
                 self._follow(name, symbol, taken=True)
+        for order in snapshot.orders:  # lives, so its events will tell
+            self._rows.pop(order.venue_id, None)
         unknown = {name: order.symbol for name, order in self._orders.items()} | self._children
-        asked = list(unknown.items())[:_AT_ONCE]
-        out += [m.QueryOrder(client_id=name, symbol=symbol) for name, symbol in asked]
-        return tuple(out)
+        asked = [m.QueryOrder(client_id=name, symbol=symbol) for name, symbol in unknown.items()]
+        # Not by name: what a process sent as it died may have no intent, or share its name.
+        asked += [
+            m.QueryOrder(client_id="", symbol=s, venue_id=row) for row, s in self._rows.items()
+        ]
+        return (*out, *asked[:_AT_ONCE])
 
     def found(self, found: m.OrderFound, now: Moment) -> Out:
         """Move the journal's row to where the venue says it is.
 
         An order that the venue denies time and again never came to be, or was forgotten by it.
         """
+        self._rows.pop(found.venue_id, None)
         if not found.found or from_venue(found.status) in ENDED:
             self._children.pop(found.client_id, None)
         followed = self._orders.get(found.client_id)

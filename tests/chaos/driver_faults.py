@@ -190,7 +190,7 @@ def stay_away_for_days(scene: Scene) -> bool:
 
 
 def spoil_the_strategy(scene: Scene) -> bool:
-    """F55: what decides answers NaN, raises, or does not come back for seconds."""
+    """F55: what decides answers NaN, raises for some, or does not come back for seconds."""
     bad = scene.bot.state / "bad"
     bad.write_text(scene.dice.choice(("nan", "inf", "raise", "hang")), encoding="ascii")
     scene.undo.append(lambda: bad.unlink(missing_ok=True))

@@ -32,7 +32,8 @@ _REPORT_S = 30.0
 _MINUTE_MS = 60_000
 _PART_WARM = 0.3  # of the samples, left out of the slopes: buffers fill, modules load
 _DATABASE = "async_bot_state.db"
-_SLOPES = ("rss_mib", "threads", "files", "database_mib")
+# How much each may grow in 100,000 bars once all is warm.  The database keeps a day of them.
+SLOPES_MAX = {"rss_mib": 3.0, "threads": 0.5, "files": 2.0, "database_mib": 5.0}
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _JUDGED = ("I1", "I2", "I3", "I4", "I6", "I7", "I8", "I11", "I13", "I14", "I15")
 _AGREE_S = 30.0
@@ -151,12 +152,18 @@ def _figures(samples: list[Sample], bars: int, symbols: int, speed: float, folde
         "violations": {"not compared yet": []},
         "first": asdict(samples[int(len(samples) * _PART_WARM)]),
         "last": asdict(last),
-        "per_100k_bars": {what: round(slope(samples, what), 3) for what in _SLOPES},
+        "per_100k_bars": {what: round(slope(samples, what), 3) for what in SLOPES_MAX},
         "waiting_max": max(row.waiting for row in samples),
         "database_mib": round(_size(folder / "state", "*.db*") / 2**20, 1),
         "load": os.getloadavg()[0],
         "samples": [asdict(row) for row in samples],
     }
+
+
+def too_steep(found: Row) -> list[str]:
+    """Return the figures that grow faster than they may."""
+    slopes = found["per_100k_bars"]
+    return [what for what, most in SLOPES_MAX.items() if slopes[what] > most]
 
 
 def _keep(folder: Path, found: Row) -> None:
@@ -200,7 +207,7 @@ def _compare(bot: Bot, venue: Venue, limits: Limits) -> dict[str, list[str]]:
 
 
 def main() -> int:
-    """Run and print the figures; 1 if an invariant was violated."""
+    """Run and print the figures; 1 if an invariant was violated or something grows too fast."""
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     parser.add_argument("--bars", type=int, default=1_000_000)
@@ -216,9 +223,12 @@ def main() -> int:
     if given.json:
         given.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
     print(json.dumps({k: v for k, v in found.items() if k != "samples"}, indent=1))
+    steep = too_steep(found)
+    for what in steep:
+        print(f"{what} grows by more than {SLOPES_MAX[what]:g} in 100,000 bars")
     if given.folder is None and not found["violations"]:
         shutil.rmtree(folder, ignore_errors=True)
-    return int(bool(found["violations"]))
+    return int(bool(found["violations"] or steep))
 
 
 if __name__ == "__main__":

@@ -131,6 +131,12 @@ def test_an_entry_its_bracket_and_its_exit_in_answers_events_and_snapshots(desk)
     ended = desk.ask(m.QueryOrder(client_id=stop.client_id, symbol="BTCUSDT"))
     assert (ended.status, ended.venue_id, ended.executed) == ("CANCELED", stop_id, 0)
     assert [seen.status for seen in ended.seen] == ["CANCELED"]
+    for known, status in ((answered.venue_id, "FILLED"), (stop_id, "CANCELED")):
+        by_number = desk.ask(m.QueryOrder(client_id="", symbol="BTCUSDT", venue_id=known))
+        assert [(seen.venue_id, seen.status) for seen in by_number.seen] == [(known, status)]
+    for known in ("BTCUSDT:1", "BTCUSDT:algo:1"):
+        denied = m.OrderFound(client_id="", symbol="BTCUSDT", found=False, venue_id=known)
+        assert desk.ask(m.QueryOrder(client_id="", symbol="BTCUSDT", venue_id=known)) == denied
     nobody = m.QueryOrder(client_id="afb-S-nobodynobodynobo-0", symbol="BTCUSDT")
     assert not desk.ask(nobody).found
     leave = an_entry(

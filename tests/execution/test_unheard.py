@@ -1,5 +1,6 @@
 """Orders that began or ended while nobody listened: their rows say what the venue says."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -98,6 +99,19 @@ def test_a_stop_that_only_a_dead_process_knew_of_gets_its_row_at_the_first_look(
         (f"{SYMBOL}:algo:9", "NEW")
     ]
     assert some(m.OrderSeen, desk.tell(a_snapshot(desk, orders=listed), 60)) == []
+
+
+def test_a_row_that_a_dead_process_left_open_is_asked_for_by_its_number():
+    """Its intent died with the process, or another order has its name."""
+    gone, there = f"{SYMBOL}:algo:5", f"{SYMBOL}:algo:9"
+    desk = a_desk(open_rows=((SYMBOL, gone), (SYMBOL, there)))
+    listed = (a_venue_order(Purpose.STOP, STOP),)
+    out = desk.tell(a_snapshot(desk, orders=listed), 0.1)
+    assert [(q.client_id, q.venue_id) for q in some(m.QueryOrder, out)] == [("", gone)]
+    ended = replace(SEEN, venue_id=gone, status="EXPIRED")
+    out = desk.tell(answer("", "EXPIRED", venue_id=gone, seen=(ended,)))
+    assert some(m.OrderSeen, out) == [ended]
+    assert "" not in asked(desk)
 
 
 def test_a_target_that_a_list_lacks_without_a_word_is_asked_for_and_one_that_was_told_is_not():

@@ -25,6 +25,7 @@ from tests.persistence.builders import (
     a_streak,
     an_account,
     an_intent,
+    an_order,
 )
 
 HOUR_NS = 3600 * NS_PER_S
@@ -54,6 +55,15 @@ def test_the_day_comes_back_with_every_sum_exact(database, db_url):
     )
     _told(database, [day])
     assert _reopened(db_url).day == day
+
+
+def test_the_orders_without_an_end_come_back_by_their_numbers(database, db_url):
+    _told(database, [an_order("NEW"), an_order("FILLED", venue_id="BTCUSDT:8")])
+    _told(database, [an_order("TRIGGERED", venue_id="BTCUSDT:algo:9")])
+    assert _reopened(db_url).open_rows == (
+        ("BTCUSDT", "BTCUSDT:algo:9"),
+        ("BTCUSDT", an_order().venue_id),
+    )
 
 
 def test_states_of_account_and_symbols_come_back_each_by_itself(database, db_url):
