@@ -12,8 +12,7 @@ from typing import Any
 import pandas as pd
 
 _HANG_S = 10.0
-# Only the dearer symbols raise: where all fail at once, the process rightly ends with 70, and that
-# is tests/process/test_all_symbols_fail's.
+# Only the dearer symbols raise: where all fail at once the process ends with 70, as it should.
 _DEAR = 1_000.0
 _WORDS = {0: "BUY", 1: "BUY", 2: "SELL", 3: "SELL", 4: "BUY", 5: "CLOSE", 6: "CLOSE"}
 
