@@ -12,6 +12,7 @@ from actors.control_api import ControlApi
 from actors.crash_files import CrashFiles
 from actors.directory import Directory
 from actors.edges.database import DatabaseManager
+from actors.edges.epoch import begin_epoch
 from actors.edges.gateway import Gateway
 from actors.edges.lease import RENEW_S, Holder, Lease
 from actors.edges.provenance import described, provenance
@@ -52,10 +53,12 @@ class MultiSymbolBot:
     """A multi-symbol futures bot: `initialize`, then `run`, then `cleanup`.
 
     Without a `config` the settings come from environment, `.env`, defaults.  Properties are copies.
+    `confirm_loosen`: a person wants limits looser than those of the last start.
     """
 
-    def __init__(self, config: Config | None = None) -> None:
+    def __init__(self, config: Config | None = None, *, confirm_loosen: bool = False) -> None:
         self.config = config if config is not None else Config()
+        self._confirm_loosen = confirm_loosen
         self.state = StateDirectory.of(self.config)
         self.machines = Machines()
         self.address: ChosenVenue | None = None
@@ -136,11 +139,9 @@ class MultiSymbolBot:
         self._lease = Lease(Holder.here(self.state.lock_file))
         settings = described(self.config)
         origin = provenance(settings, models.shelf.files(), strategy_class)
-        epoch = await asyncio.to_thread(
-            self._database.begin_epoch, self.address.venue_id, self._lease, origin
-        )
-        links, head = await asyncio.to_thread(self._database.audit_head)
-        log.info(f"audit chain: {links} links, newest {head}")
+        books = (self._database, self.config, self.address.venue_id, self._lease, origin)
+        confirm = self._confirm_loosen
+        epoch = await asyncio.to_thread(begin_epoch, *books, confirm_loosen=confirm)
         traces = self.state.traces if self.config.TRACE else None
         self._tracer = Tracer(traces, epoch, days_max=self.config.TRACE_RETENTION_DAYS)
         self._crash_files = CrashFiles(self.state.crashes, settings)

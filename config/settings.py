@@ -99,10 +99,15 @@ class Config(BaseSettings):
         "core.symbol.strategy:EnhancedStrategy", "Strategy of all symbols, module:Class."
     )
     LEVERAGE: Whole = setting(
-        5, "Leverage set on the venue, multiple.", ge=1, le=125, per_symbol=True
+        5, "Leverage set on the venue, multiple.", ge=1, le=125, per_symbol=True, looser="higher"
     )
     RISK_PER_TRADE: Real = setting(
-        0.10, "Upper bound of the loss at the stop, of balance.", gt=0, le=1, per_symbol=True
+        0.10,
+        "Upper bound of the loss at the stop, of balance.",
+        gt=0,
+        le=1,
+        per_symbol=True,
+        looser="higher",
     )
     STOPLOSS_PCT: Real = setting(
         0.02, "Distance of the stop from the entry, of price.", gt=0, lt=1, per_symbol=True
@@ -111,10 +116,20 @@ class Config(BaseSettings):
         0.04, "Distance of the target from the entry, of price.", gt=0, lt=1, per_symbol=True
     )
     MIN_SIGNAL_STRENGTH: Real = setting(
-        0.3, "Strength that a signal must exceed, 0 to 1.", ge=0, le=1, per_symbol=True
+        0.3,
+        "Strength that a signal must exceed, 0 to 1.",
+        ge=0,
+        le=1,
+        per_symbol=True,
+        looser="lower",
     )
     MIN_ML_CONFIDENCE: Real = setting(
-        0.5, "Confidence that a prediction must exceed, 0 to 1.", ge=0, le=1, per_symbol=True
+        0.5,
+        "Confidence that a prediction must exceed, 0 to 1.",
+        ge=0,
+        le=1,
+        per_symbol=True,
+        looser="lower",
     )
     MIN_ORDER_USD_FALLBACK: Real = setting(
         5.0, "Least notional where the venue names none, USDT.", gt=0, per_symbol=True
@@ -139,7 +154,9 @@ class Config(BaseSettings):
         "numba", "Features by the compiled step (numba), or by the ta library."
     )
     ALLOW_TECHNICAL_ONLY: Truth = switch(
-        "Trade a symbol that has no usable model on technical signals alone.", on=False
+        "Trade a symbol that has no usable model on technical signals alone.",
+        on=False,
+        looser="higher",
     )
     RETRAIN_HOURS: Real = setting(
         0.0,
@@ -158,59 +175,90 @@ class Config(BaseSettings):
         0.25, "Stability index of a feature above which drift is warned of.", gt=0
     )
     DRIFT_BLOCKS: Truth = switch(
-        "Open nothing on a symbol while its model drifts; else drift is only told.", on=False
+        "Open nothing on a symbol while its model drifts; else drift is only told.",
+        on=False,
+        looser="lower",
     )
 
     # --- money limits ------------------------------------------------------------------------
     DAILY_MAX_LOSS_PCT: Real = setting(
-        0.03, "Loss of a UTC day that halts, of equity at 00:00.", gt=0, le=1
+        0.03, "Loss of a UTC day that halts, of equity at 00:00.", gt=0, le=1, looser="higher"
     )
     SOFT_LOSS_AT: Real = setting(
-        0.8, "Part of the daily limit from which positions may only shrink.", gt=0, le=1
+        0.8,
+        "Part of the daily limit from which positions may only shrink.",
+        gt=0,
+        le=1,
+        looser="higher",
     )
-    HALT_AT: Real = setting(1.0, "Part of the daily limit at which trading halts.", gt=0, le=1)
+    HALT_AT: Real = setting(
+        1.0, "Part of the daily limit at which trading halts.", gt=0, le=1, looser="higher"
+    )
     BUDGET_USES_GAINS: Truth = switch(
-        "The day's gains enlarge what may still be lost today.", on=False
+        "The day's gains enlarge what may still be lost today.", on=False, looser="higher"
     )
     MAX_DRAWDOWN: Real = setting(
         0.15,
         "Loss from the highest equity that halts until a person resumes.",
         gt=0,
         le=1,
+        looser="higher",
     )
     MAX_OPEN_POSITIONS: Whole = setting(
-        3, "Positions at once, those in flight included.", ge=1, le=1000
+        3, "Positions at once, those in flight included.", ge=1, le=1000, looser="higher"
     )
-    COUNT_FOREIGN: Truth = switch("Foreign positions take slots and exposure.", on=True)
-    MIN_BALANCE_THRESHOLD: Real = setting(10.0, "Balance below which nothing opens, USDT.", ge=0)
+    COUNT_FOREIGN: Truth = switch(
+        "Foreign positions take slots and exposure.", on=True, looser="lower"
+    )
+    MIN_BALANCE_THRESHOLD: Real = setting(
+        10.0, "Balance below which nothing opens, USDT.", ge=0, looser="lower"
+    )
     SIZING_MODE: Literal["clip", "reject", "literal"] = setting(
-        "clip", "Size above a cap: clip it, reject the trade, or take the formula literally."
+        "clip",
+        "Size above a cap: clip it, reject the trade, or take the formula literally.",
+        looser=("reject", "clip", "literal"),
     )
     MAX_ORDER_NOTIONAL_X: Real = setting(
-        1.5, "Largest order, multiple of equity.", gt=0, per_symbol=True
+        1.5, "Largest order, multiple of equity.", gt=0, per_symbol=True, looser="higher"
     )
-    MAX_ORDER_QTY: Quantities = setting({}, "Largest order by symbol, base units: {SYMBOL: qty}.")
+    MAX_ORDER_QTY: Quantities = setting(
+        {}, "Largest order by symbol, base units: {SYMBOL: qty}.", looser="higher"
+    )
     MAX_SYMBOL_NOTIONAL_X: Real = setting(
-        1.5, "Largest position of a symbol, multiple of equity.", gt=0, per_symbol=True
+        1.5,
+        "Largest position of a symbol, multiple of equity.",
+        gt=0,
+        per_symbol=True,
+        looser="higher",
     )
-    MAX_GROSS_X: Real = setting(3.0, "Sum of all positions' sizes, multiple of equity.", gt=0)
-    MAX_NET_X: Real = setting(3.0, "Longs minus shorts, either way, multiple of equity.", gt=0)
+    MAX_GROSS_X: Real = setting(
+        3.0, "Sum of all positions' sizes, multiple of equity.", gt=0, looser="higher"
+    )
+    MAX_NET_X: Real = setting(
+        3.0, "Longs minus shorts, either way, multiple of equity.", gt=0, looser="higher"
+    )
     MAX_CORRELATED_X: Real = setting(
         0.25,
         "Loss of all positions under a common shock (CORRELATION_SHOCK), multiple of equity.",
         gt=0,
+        looser="higher",
     )
     CORRELATION_SHOCK: Real = setting(
-        3.0, "Size of the common shock, standard deviations of a day.", gt=0, le=20
+        3.0, "Size of the common shock, standard deviations of a day.", gt=0, le=20, looser="lower"
     )
     CORRELATION_BARS: Whole = setting(
         120, "Closed klines that correlations are computed from.", ge=30, le=2000
     )
     MAX_MARGIN_USAGE: Real = setting(
-        0.8, "Part of the available balance that margin may take.", gt=0, le=1
+        0.8, "Part of the available balance that margin may take.", gt=0, le=1, looser="higher"
     )
     GAP_ALLOWANCE: Real = setting(
-        0.003, "Slippage reckoned with at a stop, of price.", ge=0, lt=1, per_symbol=True
+        0.003,
+        "Slippage reckoned with at a stop, of price.",
+        ge=0,
+        lt=1,
+        per_symbol=True,
+        looser="lower",
     )
     TAKER_FEE: Real = setting(
         0.0005, "Fee reckoned with per fill, of notional.", ge=0, lt=0.1, per_symbol=True
@@ -227,6 +275,7 @@ class Config(BaseSettings):
         "Liquidation distance, at least so many stop distances.",
         ge=1,
         per_symbol=True,
+        looser="lower",
     )
     MIN_NOTIONAL_MULT: Real = setting(
         1.1, "Smallest order, multiple of the venue's least notional.", ge=1, per_symbol=True
@@ -234,63 +283,93 @@ class Config(BaseSettings):
 
     # --- order limits ------------------------------------------------------------------------
     COLLAR_PCT: Real = setting(
-        0.005, "Decided price against mark, of mark.", gt=0, lt=1, per_symbol=True
+        0.005, "Decided price against mark, of mark.", gt=0, lt=1, per_symbol=True, looser="higher"
     )
     MARK_LAST_DIV_PCT: Real = setting(
-        0.01, "Last price against mark, of mark.", gt=0, lt=1, per_symbol=True
+        0.01, "Last price against mark, of mark.", gt=0, lt=1, per_symbol=True, looser="higher"
     )
     MAX_BAR_RET: Real = setting(
         0.25,
         "Move of one kline that needs the mark to confirm it.",
         gt=0,
         per_symbol=True,
+        looser="higher",
     )
     MAX_ENTRIES_SYMBOL_1H: Whole = setting(
-        6, "Entries of a symbol per venue hour.", ge=1, per_symbol=True
+        6, "Entries of a symbol per venue hour.", ge=1, per_symbol=True, looser="higher"
     )
-    MAX_ENTRIES_DAY: Whole = setting(40, "Entries per UTC day, all symbols.", ge=1)
+    MAX_ENTRIES_DAY: Whole = setting(40, "Entries per UTC day, all symbols.", ge=1, looser="higher")
     LOSS_STREAK_LATCH: Whole = setting(
         6,
         "Losing trades in a row that latch a symbol off; 0 is off.",
         ge=0,
         per_symbol=True,
+        looser="higher",
     )
     MAX_SIGNAL_RATIO: Real = setting(
         10.0,
         "Signal rate that latches a symbol off, multiple of its norm.",
         gt=1,
         per_symbol=True,
+        looser="higher",
     )
     MARGIN_COOLDOWN_S: Real = setting(
-        30.0, "Nothing opens on a symbol after the venue lacked margin for it, s.", ge=0
+        30.0,
+        "Nothing opens on a symbol after the venue lacked margin for it, s.",
+        ge=0,
+        looser="lower",
     )
     PROTECTION_COOLDOWN_S: Real = setting(
-        300.0, "Nothing opens on a symbol whose stop could not be had, s.", ge=0
+        300.0, "Nothing opens on a symbol whose stop could not be had, s.", ge=0, looser="lower"
     )
     PROTECTION_FAILURES_MAX: Whole = setting(
-        3, "Stops of a symbol that could not be had within a venue day and latch it off.", ge=1
+        3,
+        "Stops of a symbol that could not be had within a venue day and latch it off.",
+        ge=1,
+        looser="higher",
     )
     DUP_WINDOW_S: Real = setting(
-        10.0, "Same symbol, side and quantity again within this is refused, s.", ge=0
+        10.0,
+        "Same symbol, side and quantity again within this is refused, s.",
+        ge=0,
+        looser="lower",
     )
-    ENTRY_MAX_AGE_MS: Whole = setting(5000, "Oldest decision that may still be sent, ms.", ge=1)
+    ENTRY_MAX_AGE_MS: Whole = setting(
+        5000, "Oldest decision that may still be sent, ms.", ge=1, looser="higher"
+    )
     NAKED_MAX_MS: Whole = setting(
-        5000, "Longest a position may lack a live stop before it is closed, ms.", ge=1
+        5000,
+        "Longest a position may lack a live stop before it is closed, ms.",
+        ge=1,
+        looser="higher",
     )
     STOP_SEEN_S: Real = setting(
-        3.0, "An acknowledged stop that nothing else shows for longer is looked for, s.", gt=0
+        3.0,
+        "An acknowledged stop that nothing else shows for longer is looked for, s.",
+        gt=0,
+        looser="higher",
     )
     SOFTWARE_STOP_PCT: Real = setting(
-        0.001, "Mark beyond a stop by more than this closes the position, of the stop.", ge=0, lt=1
+        0.001,
+        "Mark beyond a stop by more than this closes the position, of the stop.",
+        ge=0,
+        lt=1,
+        looser="higher",
     )
     SOFTWARE_STOP_S: Real = setting(
-        1.0, "And only if it stays there for longer than this, s.", ge=0, le=60
+        1.0, "And only if it stays there for longer than this, s.", ge=0, le=60, looser="higher"
     )
     ORDERS_PER_10S: Whole = setting(
-        20, "Order messages per 10 s; entries and targets may use half of them.", ge=1
+        20,
+        "Order messages per 10 s; entries and targets may use half of them.",
+        ge=1,
+        looser="higher",
     )
     ORDERS_PER_MIN: Whole = setting(
-        60, "Order messages per minute; entries and targets may use half of them.", ge=1
+        60,
+        "Order messages per minute; entries and targets may use half of them.",
+        ge=1,
+        looser="higher",
     )
     WEIGHT_SOFT: Real = setting(
         0.6,
@@ -304,7 +383,9 @@ class Config(BaseSettings):
         gt=0,
         le=1,
     )
-    DELIST_GUARD_H: Real = setting(48.0, "Nothing opens this close to a delisting, venue h.", ge=0)
+    DELIST_GUARD_H: Real = setting(
+        48.0, "Nothing opens this close to a delisting, venue h.", ge=0, looser="lower"
+    )
     CLIENT_ID_TAG: Text = setting(
         "afb",
         "First part of our client order ids, marks orders as ours.",
@@ -312,13 +393,21 @@ class Config(BaseSettings):
     )
 
     # --- freshness ---------------------------------------------------------------------------
-    ACCOUNT_MAX_AGE_S: Real = setting(30.0, "Oldest account state that may size an entry, s.", gt=0)
-    MARK_MAX_AGE_S: Real = setting(5.0, "Oldest mark price that may carry an entry, s.", gt=0)
-    MARK_FROZEN_S: Real = setting(
-        30.0, "Unchanged mark, while others move, that stops entries, s.", gt=0
+    ACCOUNT_MAX_AGE_S: Real = setting(
+        30.0, "Oldest account state that may size an entry, s.", gt=0, looser="higher"
     )
-    WS_SILENCE_S: Real = setting(10.0, "Silence of a stream that stops entries, s.", gt=0)
-    CLOCK_ERR_MS: Whole = setting(1000, "Clock error that stops entries, ms.", ge=1)
+    MARK_MAX_AGE_S: Real = setting(
+        5.0, "Oldest mark price that may carry an entry, s.", gt=0, looser="higher"
+    )
+    MARK_FROZEN_S: Real = setting(
+        30.0, "Unchanged mark, while others move, that stops entries, s.", gt=0, looser="higher"
+    )
+    WS_SILENCE_S: Real = setting(
+        10.0, "Silence of a stream that stops entries, s.", gt=0, looser="higher"
+    )
+    CLOCK_ERR_MS: Whole = setting(
+        1000, "Clock error that stops entries, ms.", ge=1, looser="higher"
+    )
     RECONCILE_S: Real = setting(60.0, "Time between comparisons with the venue, s.", gt=0)
 
     # --- connection --------------------------------------------------------------------------
@@ -529,6 +618,16 @@ def per_symbol_names() -> frozenset[str]:
         for name, field in Config.model_fields.items()
         if isinstance(field.json_schema_extra, dict) and field.json_schema_extra["per_symbol"]
     )
+
+
+def limit_names() -> dict[str, Any]:
+    """Return the limits, each with what is looser (`config.values.setting`)."""
+    found = {
+        name: field.json_schema_extra["looser"]
+        for name, field in Config.model_fields.items()
+        if isinstance(field.json_schema_extra, dict)
+    }
+    return {name: looser for name, looser in found.items() if looser is not None}
 
 
 def pending_names() -> frozenset[str]:

@@ -7,7 +7,7 @@ import ipaddress
 import json
 import math
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -21,6 +21,8 @@ KLINE_INTERVALS = (
     *("1d", "3d", "1w"),
 )
 
+Looser = Literal["higher", "lower"] | tuple[str, ...] | None
+
 
 def refusal(phrase: str, fix: str) -> PydanticCustomError:
     """Build the error of one setting: `phrase` follows its name, `fix` is an imperative."""
@@ -28,15 +30,22 @@ def refusal(phrase: str, fix: str) -> PydanticCustomError:
 
 
 def setting(
-    default: Any, text: str, *, per_symbol: bool = False, pending: bool = False, **bounds: Any
+    default: Any,
+    text: str,
+    *,
+    per_symbol: bool = False,
+    pending: bool = False,
+    looser: Looser = None,
+    **bounds: Any,
 ) -> Any:
     """Describe one setting: default, one line with its unit, bounds as pydantic names them.
 
     A `per_symbol` setting may be overridden for one symbol in SYMBOL_CONFIGS.  A `pending` one is
     part of the contract, but nothing reads it in this version: the docs say so, and a bot on a real
-    venue warns of it.
+    venue warns of it.  A limit says which way is `looser`: "higher", "lower", or its words from the
+    strictest to the loosest (`config/loosening.py`).
     """
-    extra = {"per_symbol": per_symbol, "pending": pending}
+    extra: dict[str, Any] = {"per_symbol": per_symbol, "pending": pending, "looser": looser}
     if isinstance(default, list | dict):
         return Field(
             default_factory=default.copy,
@@ -47,9 +56,9 @@ def setting(
     return Field(default, description=text, json_schema_extra=extra, **bounds)
 
 
-def switch(text: str, *, on: bool, pending: bool = False) -> Any:
-    """Describe a setting that is true or false."""
-    return setting(on, text, pending=pending)
+def switch(text: str, *, on: bool, pending: bool = False, looser: Looser = None) -> Any:
+    """Describe a setting that is true or false; true is the higher."""
+    return setting(on, text, pending=pending, looser=looser)
 
 
 def _numeric(value: Any) -> Any:

@@ -12,7 +12,7 @@ from annotated_types import Ge, Gt, Le, Lt  # noqa: E402
 from pydantic import SecretStr  # noqa: E402
 
 from config import Config  # noqa: E402
-from config.settings import pending_names, per_symbol_names, secret_names  # noqa: E402
+from config.settings import limit_names, pending_names, per_symbol_names, secret_names  # noqa: E402
 
 _HEAD = """# Settings
 
@@ -22,7 +22,8 @@ One name everywhere: environment variable, line of `.env`, YAML key (lower case 
 attribute of `Config`. Precedence: command line, environment, `.env`, YAML file, default. A key that
 is not listed here is an error, except in the environment. Lists are written `A,B` or as JSON.
 `SYMBOL=X` means `SYMBOLS=X`. **Settings marked ‡ are accepted and checked, but nothing enforces
-them in this version.** Secrets (†) never print; API keys are refused in YAML. Settings marked
+them in this version.** Of a limit (§), a looser value than at the last start needs
+`run.py --confirm-loosen`. Secrets (†) never print; API keys are refused in YAML. Settings marked
 * may be overridden for one symbol in `SYMBOL_CONFIGS`:
 
 ```yaml
@@ -42,6 +43,7 @@ def settings_page() -> str:
 
 def _row(name: str, field: Any) -> str:
     mark = " †" if name in secret_names() else " *" if name in per_symbol_names() else ""
+    mark += " §" if name in limit_names() else ""
     mark += " ‡" if name in pending_names() else ""
     default = field.get_default(call_default_factory=True)
     shown = default.get_secret_value() if isinstance(default, SecretStr) else default

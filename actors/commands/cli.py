@@ -58,6 +58,10 @@ def run(
     no_dashboard: Annotated[
         bool, typer.Option("--no-dashboard", help="Start without the dashboard.")
     ] = False,
+    confirm_loosen: Annotated[
+        bool,
+        typer.Option("--confirm-loosen", help="Accept limits looser than at the last start."),
+    ] = False,
 ) -> int:
     """Run the bot; on the embedded venue unless the settings say otherwise."""
     if duration is not None and not (math.isfinite(duration) and duration > 0):
@@ -67,7 +71,7 @@ def run(
     settings = settings_of(config, **({"DASHBOARD": False} if no_dashboard else {}))
     from actors.commands.run import run_bot
 
-    return run_bot(settings, duration)
+    return run_bot(settings, duration, confirm_loosen=confirm_loosen)
 
 
 @app.command(epilog="Example: python run.py venue --port 8899 --symbols BTCUSDT --speed 60")

@@ -18,7 +18,7 @@ from core.errors import SupervisorGaveUpError
 _INTERRUPTED = 130
 
 
-def run_bot(config: Config, duration_s: float | None) -> int:
+def run_bot(config: Config, duration_s: float | None, *, confirm_loosen: bool = False) -> int:
     """Run the bot and return the process's exit code; raises TradingError in one line."""
     config.require_keys_and_consent()  # before anything is made: nothing to clear up
     state = StateDirectory.of(config)
@@ -36,7 +36,7 @@ def run_bot(config: Config, duration_s: float | None) -> int:
             f"{name} is set, but nothing enforces it in this version (docs/settings.md)"
         )
     kill_points.arm(os.environ, config.VENUE)
-    return asyncio.run(_live(MultiSymbolBot(config), duration_s))
+    return asyncio.run(_live(MultiSymbolBot(config, confirm_loosen=confirm_loosen), duration_s))
 
 
 async def _live(bot: MultiSymbolBot, duration_s: float | None) -> int:

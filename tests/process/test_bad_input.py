@@ -224,6 +224,24 @@ def refused_start(world: World, **env: str) -> Refusal:
     return finished(["--config", "paper.yaml"], world.folder, given | env)
 
 
+def test_looser_limits_need_a_word_once(world: World) -> None:
+    world.start_venue("--symbols", "BTCUSDT")
+
+    def start(*words: str, **env: str) -> tuple[int, str]:
+        short = ("--config", "paper.yaml", "--no-dashboard", "--duration", "0.1", *words)
+        place = {"VENUE": "embedded", "VENUE_URL": world.url, "SYMBOLS": "BTCUSDT"}
+        bot = world.start(*short, **place, **env)
+        return bot.wait(60), bot.text()
+
+    assert start(MAX_OPEN_POSITIONS="2")[0] == 0
+    code, text = start()
+    assert code == 64, text
+    assert "MAX_OPEN_POSITIONS 2 -> 3: looser than at the last start. Fix: " in text
+    assert "--confirm-loosen" in text
+    assert start("--confirm-loosen")[0] == 0
+    assert start()[0] == 0
+
+
 def test_a_corrupt_model_is_refused_and_the_setting_decides_about_trading(tmp_path: Path) -> None:
     worlds = {allowed: World(tmp_path / allowed) for allowed in ("true", "false")}
     try:
