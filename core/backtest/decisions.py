@@ -1,6 +1,6 @@
 """What a strategy decides on every bar of a history, as the live bot would have."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -15,6 +15,7 @@ from core.symbol.strategy import CLOSE_ROW, DecidedRows, EnhancedStrategy, Strat
 Told = tuple[FloatArray, FloatArray]  # prediction and confidence of every row
 _SIDES = {"BUY": 1, "SELL": -1, "CLOSE": CLOSE_ROW}
 _RULES = ("generate_signal", "calculate_technical_signals", "get_ml_prediction", "combine_signals")
+_SILENT = 64  # rows without a word, twice, that are asked all the same
 _SAMPLES = 16  # rows at which decisions at once are held against single ones
 
 
@@ -50,7 +51,8 @@ def decide(
     """Return what a strategy decides on every row.
 
     One that has no `decide_rows` to match its rule is asked bar by bar with the last `bars_kept`
-    rows once there are `bars_min`, as the live bot asks it; `done` is called at each.  `told`:
+    rows once there are `bars_min`, as the live bot asks it; `done` is called at each.  If it has
+    `signals(df)`, only where that says something, and where it is put to the test.  `told`:
     predictions to use instead of the model's own, where the strategy takes them.  Raises
     SelfCheckError if decisions at once differ from single ones, as those that know the future do.
     """
@@ -61,10 +63,15 @@ def decide(
             _compare(strategy, frame, rows, bars_kept, bars_min)
         return rows
     rows = DecidedRows.none(len(frame))
-    for row in range(bars_min - 1, len(frame)):
-        window = frame.iloc[max(0, row + 1 - bars_kept) : row + 1]
-        said, strength, _ = strategy.generate_signal(window)
-        side = _SIDES.get(said or "", 0)
+    said = _said(strategy, frame)
+    asked: Iterable[int] = range(bars_min - 1, len(frame))
+    if said is not None:
+        asked = _worth_asking(said, frame, bars_min - 1)
+    for row in asked:
+        word, strength, _ = strategy.generate_signal(_window(frame, row, bars_kept))
+        if said is not None and word != said[row]:
+            raise _differ(strategy, frame.index[row], "signals", (said[row], word))
+        side = _SIDES.get(word or "", 0)
         rows.sides[row] = side
         rows.strengths[row] = strength if side else 0.0
         assessment = getattr(strategy, "last_assessment", None)
@@ -74,17 +81,60 @@ def decide(
     return rows
 
 
-def decides_rows(strategy: type) -> bool:
+def decides_rows(strategy: type, by: str = "decide_rows") -> bool:
     """Tell whether a strategy decides on all rows at once by its own rule.
 
-    A subclass that changes the rule and inherits `decide_rows` does not: that one knows the old.
+    A subclass that changes the rule and inherits the method does not: that one knows the old.
     """
     for owner in strategy.__mro__:
-        if "decide_rows" in vars(owner):
+        if by in vars(owner):
             return True
         if any(name in vars(owner) for name in _RULES):
             return False
     return False
+
+
+def _said(strategy: Strategy, frame: pd.DataFrame) -> list[str | None] | None:
+    """Return what `signals` says of every row, None where the strategy has none to its rule."""
+    if not decides_rows(type(strategy), "signals"):
+        return None
+    said = list(strategy.signals(frame))  # type: ignore[attr-defined]
+    if len(said) != len(frame):
+        name = type(strategy).__name__
+        raise SelfCheckError(
+            f"STRATEGY {name}: signals gave {len(said)} rows for {len(frame)} bars. Fix: give one"
+            " for each bar, BUY, SELL, CLOSE or None"
+        )
+    return said
+
+
+def _worth_asking(said: list[str | None], frame: pd.DataFrame, first: int) -> list[int]:
+    """Return the rows with a word, and silent ones: before the greatest moves, and spread evenly.
+
+    A word that knows the future is found out wherever it is said, for each is asked again without
+    it.  Silence that knows the future, the losses left out, would lie before great moves.
+    """
+    rows = np.arange(first, len(frame))
+    spoken = np.array([said[row] is not None for row in rows], dtype=bool)
+    silent = rows[~spoken]
+    moves = np.abs(np.diff(np.log(frame["close"].to_numpy()), append=np.nan))
+    by_move = silent[np.argsort(-np.nan_to_num(moves[silent]), kind="stable")]
+    even = silent[:: max(1, len(silent) // _SILENT)]
+    return sorted({*rows[spoken].tolist(), *by_move[:_SILENT].tolist(), *even.tolist()})
+
+
+def _window(frame: pd.DataFrame, row: int, bars_kept: int) -> pd.DataFrame:
+    return frame.iloc[max(0, row + 1 - bars_kept) : row + 1]
+
+
+def _differ(
+    strategy: Strategy, when: pd.Timestamp, method: str, said: tuple[object, object]
+) -> SelfCheckError:
+    return SelfCheckError(
+        f"STRATEGY {type(strategy).__name__}: {method} and generate_signal differ at"
+        f" {when:%Y-%m-%d %H:%M} ({said[0]}, {said[1]}). Fix: use nothing later than the bar"
+        f" decided on, or leave {method} out"
+    )
 
 
 def _compare(
@@ -96,14 +146,8 @@ def _compare(
     for among in (np.arange(first, len(frame)), wished):
         picked = np.linspace(0, len(among) - 1, min(_SAMPLES // 2, len(among))).astype(np.int64)
         for row in among[picked].tolist():
-            said, strength, _ = strategy.generate_signal(
-                frame.iloc[max(0, row + 1 - bars_kept) : row + 1]
-            )
+            said, strength, _ = strategy.generate_signal(_window(frame, row, bars_kept))
             side = _SIDES.get(said or "", 0)
             if side != rows.sides[row] or (side and strength != rows.strengths[row]):
-                name = type(strategy).__name__
-                raise SelfCheckError(
-                    f"STRATEGY {name}: decide_rows and generate_signal differ at"
-                    f" {frame.index[row]:%Y-%m-%d %H:%M} ({rows.sides[row]}, {said}). Fix: use"
-                    " nothing later than the bar decided on, or leave decide_rows out"
-                )
+                both = (rows.sides[row], said)
+                raise _differ(strategy, frame.index[row], "decide_rows", both)

@@ -100,3 +100,73 @@ def test_decisions_of_all_rows_at_once_are_taken_where_they_equal_the_single_one
 def test_a_strategy_that_foresees_the_next_close_is_refused():
     with pytest.raises(SelfCheckError, match="decide_rows and generate_signal differ"):
         decided(Foresees(SETTINGS))
+
+
+class Signals(EveryFifty):
+    """Says of all bars at once what it says of each."""
+
+    asked = 0
+
+    def generate_signal(self, df):
+        self.asked += 1
+        return super().generate_signal(df)
+
+    def signals(self, df):
+        words = {0: "BUY", 20: "SELL", 40: "CLOSE"}
+        return np.array([words.get(minute) for minute in df.index.minute], dtype=object)
+
+
+class BuysBeforeRises(Signals):
+    def signals(self, df):
+        said = super().signals(df)
+        said[np.flatnonzero(df["close"].shift(-1) > df["close"] * 1.001)] = "BUY"
+        return said
+
+
+class SilentBeforeLosses(Signals):
+    """Buys every third bar, but for the three worst of these: no word of it is a lie."""
+
+    def signals(self, df):
+        wanted = np.flatnonzero(df.index.minute % 3 == 0)
+        moves = (df["close"].shift(-1) / df["close"]).to_numpy()[wanted]
+        said = np.full(len(df), None, dtype=object)
+        said[wanted[moves.argsort()[3:]]] = "BUY"
+        return said
+
+    def generate_signal(self, df):
+        wanted = df.index[-1].minute % 3 == 0
+        return ("BUY", 0.5, {}) if wanted else (None, 0.0, {})
+
+
+class ARuleOfItsOwn(Signals):
+    """Changes the rule, and inherits the signals of another."""
+
+    def generate_signal(self, df):
+        return "SELL", 0.7, {}
+
+
+def test_signals_of_all_rows_at_once_spare_most_questions_and_change_nothing():
+    strategy = Signals()
+    at_once, singly = decided(strategy), decided(EveryFifty())
+    assert at_once.sides.tolist() == singly.sides.tolist()
+    assert at_once.strengths.tolist() == singly.strengths.tolist()
+    assert strategy.asked < 250  # of 501
+
+
+@pytest.mark.parametrize("peeker", [BuysBeforeRises, SilentBeforeLosses])
+def test_signals_that_know_the_next_close_are_refused(peeker):
+    with pytest.raises(SelfCheckError, match="signals and generate_signal differ"):
+        decided(peeker())
+
+
+def test_signals_of_an_inherited_rule_are_not_taken_for_ones_own():
+    assert (decided(ARuleOfItsOwn()).sides[199:] == -1).all()
+
+
+def test_signals_of_another_length_are_refused():
+    class Short(Signals):
+        def signals(self, df):
+            return super().signals(df)[1:]
+
+    with pytest.raises(SelfCheckError, match="699 rows for 700 bars"):
+        decided(Short())
