@@ -10,8 +10,8 @@ Five questions, each of which a different leak answers wrongly:
   above it where judged rows are trained on.  Chance is what independent guesses with the same
   shares of ups would score.
 - *shift*: do the features of the bar before tell more than those of the bar itself?  They do where
-  stamps are off and a row knows two bars ahead.  A market that remembers the bar before the last
-  better than the last can make a small difference honestly, hence the margin of 2 points.
+  stamps are off and a row knows two bars ahead.  The two are compared on the same bars, so that
+  only those count at which they differ: at `SAMPLE_ROWS` a lead right in 56 % is seen, in 54 % not.
 - *plausible*: is it right more often than any market allows?  It is where a column of the candles
   was stamped one bar early: nothing in the features' making shows that, only the result does.  No
   honest model here was right in 60 % of all bars (`docs/models.md`); the column that alone tells
@@ -38,7 +38,6 @@ from models.walk_forward import Fold
 
 SAMPLE_ROWS = 30_000
 DEVIATIONS_MAX = 4.0
-SHIFT_GAIN_MAX = 0.02
 PLAUSIBLE_MAX = 0.60  # share right of all judged bars
 
 
@@ -81,7 +80,7 @@ class LeakTest:
     name: str
     passed: bool
     detail: str
-    value: float  # what was measured: changed rows, rows that overlap, deviations, share gained
+    value: float  # what was measured: changed rows, rows that overlap, deviations, share right
     limit: float  # passed while not above
 
     def as_dict(self) -> dict[str, Any]:
@@ -182,16 +181,15 @@ def _shift_and_share(
     gain = float(gains.mean()) if len(gains) else 0.0
     differing = float(np.abs(gains).sum()) * subject.horizon  # overlapping labels repeat themselves
     deviations = float(gains.sum()) / float(np.sqrt(max(differing, 1.0)))
-    helps = gain > SHIFT_GAIN_MAX and deviations > DEVIATIONS_MAX
     shift = LeakTest(
         name="shift",
-        passed=not helps,
+        passed=deviations <= DEVIATIONS_MAX,
         detail=(
             f"features of the bar before change the share right by {gain:+.1%} "
             f"({deviations:+.1f} deviations)"
         ),
-        value=gain,
-        limit=SHIFT_GAIN_MAX,
+        value=deviations,
+        limit=DEVIATIONS_MAX,
     )
     return shift, _plausible(right["now"], features.loc[rows], y, subject.horizon)
 

@@ -41,6 +41,40 @@ class KnowsTwoBarsAhead(PricePredictor):
         return features
 
 
+class KnowsALittleOfTwoBarsAhead(PricePredictor):
+    """As above, and right in `right` of the bars only."""
+
+    def __init__(self, right: float) -> None:
+        super().__init__()
+        self.right = right
+
+    def create_features(self, df: pd.DataFrame) -> pd.DataFrame:
+        features = super().create_features(df)
+        # Drawn by the bar's time, so that a cut changes nothing but the end.
+        drawn = np.random.default_rng(5).random(100_000)[df.index.asi8 // 60_000 % 100_000]
+        ahead = np.sign(df["close"].pct_change().shift(-2)).fillna(0.0)
+        features["taker_imbalance"] = np.where(drawn < self.right, ahead, -ahead)
+        return features
+
+
+def a_random_walk(bars: int) -> pd.DataFrame:
+    """A market of which nothing can be known."""
+    rng = np.random.default_rng(8)
+    close = 100.0 * np.exp(np.cumsum(rng.normal(0.0, 5e-4, bars)))
+    opened = np.concatenate([[100.0], close[:-1]])
+    reach = 0.01 * rng.random((2, bars))
+    return pd.DataFrame(
+        {
+            "open": opened,
+            "high": np.maximum(opened, close) + reach[0],
+            "low": np.minimum(opened, close) - reach[1],
+            "close": close,
+            "volume": rng.uniform(5.0, 50.0, bars),
+        },
+        index=pd.date_range("2026-01-01", periods=bars, freq="min", tz="UTC", unit="ms"),
+    )
+
+
 def with_a_column_stamped_one_bar_early(df: pd.DataFrame) -> pd.DataFrame:
     """The buyers' volume of each candle is that of the next: no feature is made wrongly."""
     early = df.copy()
@@ -93,6 +127,12 @@ def test_a_planted_leak_fails_the_test_made_for_it(candles, subject, failed):
     assert not test.passed
     assert test.value > test.limit
     assert any(character.isdigit() for character in test.detail)
+
+
+@pytest.mark.parametrize(("right", "found"), [(0.5, False), (0.6, True)])
+def test_a_weak_lead_of_two_bars_is_found_and_none_is_not(right, found):
+    test = told(KnowsALittleOfTwoBarsAhead(right), a_random_walk(10_000))["shift"]
+    assert test.passed is not found, test.detail
 
 
 def test_a_leaking_model_is_not_skilled_however_well_it_scores(candles):
