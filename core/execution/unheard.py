@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from core import messages as m
-from core.clock import Moment
+from core.clock import NS_PER_S, Moment
 from core.execution.client_id import purpose_of
 from core.execution.order_life import ENDED, OrderState, from_venue
 from core.execution.protection import Protection
@@ -22,6 +22,7 @@ Out = tuple[object, ...]
 _AT_ONCE = 10  # a snapshot; what is left waits for the next one
 _HEARD_KEPT = 256  # answers come within seconds of events, before or after
 _DENIALS_MIN = 3  # by as many snapshots: lists and queries lag
+_DENIED_FOR_NS = 10 * NS_PER_S  # wall; and for so long, as snapshots may follow each other at once
 
 
 @dataclass(slots=True)
@@ -31,6 +32,7 @@ class _Followed:
     symbol: str
     taken: bool
     denials: int = 0
+    denied_wall_ns: int = 0  # when the first of them came
 
 
 class Unheard:
@@ -172,7 +174,9 @@ class Unheard:
         state, reason = from_venue(found.status), ""
         if not found.found:
             followed.denials += 1
-            if followed.denials < _DENIALS_MIN:
+            followed.denied_wall_ns = followed.denied_wall_ns or now.wall_ns
+            lasted_ns = now.wall_ns - followed.denied_wall_ns
+            if followed.denials < _DENIALS_MIN or lasted_ns < _DENIED_FOR_NS:
                 return ()
             state = OrderState.EXPIRED if followed.taken else OrderState.ABSENT
             reason = "the venue does not know it"

@@ -82,6 +82,17 @@ def test_what_the_venue_denies_three_times_never_was_or_is_forgotten(before, aft
     assert asked(desk) == []
 
 
+def test_denials_within_seconds_are_a_venue_that_lags():
+    desk = restarted("ACKED")
+    for _ in range(9):
+        desk.tell(a_snapshot(desk), 1)
+        desk.tell(answer(STOP))
+    assert states(desk, STOP) == []
+    desk.tell(a_snapshot(desk), 1)
+    desk.tell(answer(STOP), 1)
+    assert states(desk, STOP) == ["EXPIRED"]
+
+
 def test_what_the_venue_still_lists_is_open_and_not_asked_for():
     desk = restarted("SENDING")
     out = desk.tell(a_snapshot(desk, orders=(a_venue_order(Purpose.STOP, STOP),)), 0.1)
