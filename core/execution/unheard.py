@@ -34,6 +34,13 @@ class _Followed:
     denials: int = 0
     denied_wall_ns: int = 0  # when the first of them came
 
+    def is_denied_again(self, now: Moment) -> bool:
+        """Count a denial; tell whether that makes enough of them, over long enough."""
+        self.denials += 1
+        self.denied_wall_ns = self.denied_wall_ns or now.wall_ns
+        lasted_ns = now.wall_ns - self.denied_wall_ns
+        return self.denials >= _DENIALS_MIN and lasted_ns >= _DENIED_FOR_NS
+
 
 class Unheard:
     """The orders that are asked for, by client id."""
@@ -42,7 +49,7 @@ class Unheard:
         self._tag = tag
         self._protection = protection
         self._orders: dict[str, _Followed] = {}
-        self._rows: dict[str, str] = {}  # symbols by venue id: rows that a dead process left open
+        self._rows: dict[str, _Followed] = {}  # by venue id: rows that a dead process left open
         self._heard: deque[str] = deque(maxlen=_HEARD_KEPT)  # ended, by their events
         self._listed: set[str] = set()  # names that a list had, since the book was read
         self._children: dict[str, str] = {}  # symbols of triggered orders, in the market by name
@@ -54,7 +61,7 @@ class Unheard:
         self._heard.clear()
         self._children.clear()
         self._listed.clear()
-        self._rows = {venue_id: symbol for symbol, venue_id in book.open_rows}
+        self._rows = {row: _Followed(symbol, taken=True) for symbol, row in book.open_rows}
         for intent, state in book.intents:
             if intent.purpose is not Purpose.ENTRY and state not in ENDED:
                 taken = state in (OrderState.ACKED, OrderState.TRIGGERED)
@@ -156,7 +163,8 @@ class Unheard:
         asked = [m.QueryOrder(client_id=name, symbol=symbol) for name, symbol in unknown.items()]
         # Not by name: what a process sent as it died may have no intent, or share its name.
         asked += [
-            m.QueryOrder(client_id="", symbol=s, venue_id=row) for row, s in self._rows.items()
+            m.QueryOrder(client_id="", symbol=row.symbol, venue_id=venue_id)
+            for venue_id, row in self._rows.items()
         ]
         return (*out, *asked[:_AT_ONCE])
 
@@ -165,19 +173,16 @@ class Unheard:
 
         An order that the venue denies time and again never came to be, or was forgotten by it.
         """
-        self._rows.pop(found.venue_id, None)
+        row = self._rows.get(found.venue_id)
+        if row is not None and (_is_whole(found) or row.is_denied_again(now)):
+            del self._rows[found.venue_id]
         if not found.found or from_venue(found.status) in ENDED:
             self._children.pop(found.client_id, None)
         followed = self._orders.get(found.client_id)
-        if followed is None:
+        if followed is None or not (_is_whole(found) or followed.is_denied_again(now)):
             return ()
         state, reason = from_venue(found.status), ""
         if not found.found:
-            followed.denials += 1
-            followed.denied_wall_ns = followed.denied_wall_ns or now.wall_ns
-            lasted_ns = now.wall_ns - followed.denied_wall_ns
-            if followed.denials < _DENIALS_MIN or lasted_ns < _DENIED_FOR_NS:
-                return ()
             state = OrderState.EXPIRED if followed.taken else OrderState.ABSENT
             reason = "the venue does not know it"
         if state in ENDED:
@@ -195,6 +200,12 @@ class Unheard:
                 reason=reason,
             ),
         )
+
+
+def _is_whole(found: m.OrderFound) -> bool:
+    """Tell whether an answer knows the order, and the order that it became if it fired."""
+    fired = ":algo:" in found.venue_id and from_venue(found.status) is OrderState.FILLED
+    return found.found and not (fired and all(":algo:" in seen.venue_id for seen in found.seen))
 
 
 def _seen(order: m.VenueOrder, now: Moment) -> m.OrderSeen:

@@ -82,6 +82,18 @@ def test_what_the_venue_denies_three_times_never_was_or_is_forgotten(before, aft
     assert asked(desk) == []
 
 
+def test_a_fired_stop_is_asked_for_until_the_order_that_it_became_is_known_too():
+    desk = restarted("ACKED")
+    assert asked(desk) == [STOP]
+    fired = {"venue_id": SEEN.venue_id}
+    desk.tell(answer(STOP, "FINISHED", seen=(SEEN,), **fired))
+    assert asked(desk) == [STOP]
+    child = replace(SEEN, venue_id=f"{SYMBOL}:12", status="FILLED")
+    desk.tell(answer(STOP, "FINISHED", seen=(SEEN, child), executed=Decimal(10), **fired))
+    assert states(desk, STOP) == ["FILLED"]
+    assert asked(desk) == []
+
+
 def test_denials_within_seconds_are_a_venue_that_lags():
     desk = restarted("ACKED")
     for _ in range(9):
