@@ -6,10 +6,12 @@ each at once.  Ours carry lanes, ids, causes and both trace lines of every messa
 carries the message.
 """
 
+import argparse
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -23,11 +25,12 @@ from actors.mailbox import Mailbox
 from actors.tracing import Tracer
 from actors.trading_actor import ActorContext, TradingActor
 from core.messages import ActorStarted
+from tests.benchmarks.figures import Figure, quantile, run
 
 CHAIN = 4
 MESSAGES = 2_000
 CROWD = 500
-ROUNDS = 3
+ROUNDS = 5
 Arrived = Callable[[], None]
 
 
@@ -97,18 +100,17 @@ def start_ours(directory: Directory, name: str, following: str, line: list[Finis
     Ours.start(context, following, line)
 
 
-def chain_us(send: Callable[[Any], None], line: list[Finish]) -> tuple[float, float]:
+def chain_us(send: Callable[[Any], None], line: list[Finish], messages: int) -> tuple[float, float]:
     """Return p50 and p99 of a message through the chain, in microseconds."""
     taken = []
-    for number in range(MESSAGES):
+    for number in range(messages):
         line[0] = finish(1)
         message = ActorStarted(name="x", symbol="BTCUSDT", generation=number)
         started = time.perf_counter()
         send(message)
         line[0].event.wait()
         taken.append((time.perf_counter() - started) * 1e6)
-    taken.sort()
-    return median(taken), taken[int(len(taken) * 0.99)]
+    return median(taken), quantile(taken, 0.99)
 
 
 def crowd_ms(send_all: Callable[[Any], None], line: list[Finish]) -> float:
@@ -121,9 +123,10 @@ def crowd_ms(send_all: Callable[[Any], None], line: list[Finish]) -> float:
     return (time.perf_counter() - started) * 1e3
 
 
-def main() -> None:
-    """Measure both, a few rounds in turn."""
+def measure(given: argparse.Namespace) -> Iterator[Figure]:
+    """Measure both, some rounds in turn; the middle round by its ratio."""
     line: list[Finish] = [finish(1)]
+    messages, rounds = (50, 1) if given.short else (MESSAGES, ROUNDS)
     with tempfile.TemporaryDirectory() as folder:
         tracer = Tracer(Path(folder), 1)
         directory = Directory(epoch=1, clock=SystemClock(), tracer=tracer)
@@ -149,19 +152,34 @@ def main() -> None:
             for ref in bare_crowd:
                 ref.tell(message)
 
-        for _ in range(ROUNDS):
-            (a50, a99), (b50, b99) = chain_us(ours, line), chain_us(first.tell, line)
-            print(  # noqa: T201
-                f"chain of {CHAIN}, idle: ours p50 {a50:.0f} us p99 {a99:.0f} us, bare pykka "
-                f"p50 {b50:.0f} us p99 {b99:.0f} us, ratio {a50 / b50:.2f}"
-            )
-            mine, bare = crowd_ms(ours_all, line), crowd_ms(bare_all, line)
-            print(  # noqa: T201
-                f"{CROWD} actors at once: ours {mine:.1f} ms, bare pykka {bare:.1f} ms, "
-                f"ratio {mine / bare:.2f}"
-            )
+        chains, crowds = [], []
+        for _ in range(rounds):
+            chains.append((chain_us(ours, line, messages), chain_us(first.tell, line, messages)))
+            crowds.append((crowd_ms(ours_all, line), crowd_ms(bare_all, line)))
         tracer.close()
+    (p50, p99), (bare_p50, _) = sorted(chains, key=lambda pair: pair[0][0] / pair[1][0])[
+        rounds // 2
+    ]
+    yield Figure(
+        name=f"traced chain of {CHAIN} actors, idle, p50",
+        ours=p50,
+        unit="us",
+        target=2.0,
+        of_theirs=True,
+        peer="bare pykka",
+        theirs=bare_p50,
+        note=f"p99 {p99:.0f}",
+    )
+    mine, bare = sorted(crowds, key=lambda pair: pair[0] / pair[1])[rounds // 2]
+    yield Figure(
+        name=f"{CROWD} actors sent one message each at once",
+        ours=mine,
+        unit="ms",
+        target=100.0,
+        peer="bare pykka",
+        theirs=bare,
+    )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(measure, __doc__))

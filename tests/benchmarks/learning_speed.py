@@ -6,10 +6,10 @@ scikit-learn's own `predict` are measured in the same run.  Each figure is the m
 with the worst beside it; what the drift monitor adds to a bar stands last.
 """
 
-import statistics
+import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -25,91 +25,89 @@ from core.symbol.features import (
     feature_matrix,
 )
 from models.price_predictor import PricePredictor
+from tests.benchmarks.figures import Figure, each_us, run
 from tests.symbol.seeded_candles import seeded_candles
 
-ROUNDS = 7
 BARS = 2_000
 HISTORY = 500_000
+NAIVE_HISTORY = 20_000
 BUFFER = 1_000
-BAR_US, ROWS_PER_S, PREDICTION_US = 20.0, 5e6, 10.0
 
 
-def each_us(act: Callable[[int], object], count: int) -> tuple[float, float]:
-    """Return microseconds per call: median and worst of the rounds."""
-    act(0)
-    rounds = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter_ns()
-        for number in range(count):
-            act(number)
-        rounds.append((time.perf_counter_ns() - start) / count / 1e3)
-    return statistics.median(rounds), max(rounds)
-
-
-def say(what: str, value: str, target: str, *, met: bool) -> None:
-    """Print one figure."""
-    print(f"{what}: {value}; target {target}  {'met' if met else 'not met'}")  # noqa: T201
-
-
-def main() -> int:
-    """Measure and print; 0 once everything was measured."""
+def measure(given: argparse.Namespace) -> Iterator[Figure]:
+    """Measure features of a bar and of a history, a prediction, and drift."""
     compile_steps()
-    df = seeded_candles(BARS + BUFFER)
+    bars_measured = 200 if given.short else BARS
+    df = seeded_candles(bars_measured + BUFFER)
     bars, state = bars_of(df), FeatureState()
     rows = [(int(t), *bar) for t, bar in zip(bars.open_ms, bars.table.T.tolist(), strict=True)]
 
-    step, step_worst = each_us(lambda n: state.step(*rows[n % len(rows)]), BARS)
+    step, worst = each_us(lambda n: state.step(*rows[n % len(rows)]), bars_measured)
     naive, _ = each_us(lambda n: compute_features(df.iloc[:200], engine="ta"), 1)
-    say(
-        f"features of one closed bar ({len(FEATURE_NAMES)})",
-        f"{step:.1f} us (worst round {step_worst:.1f}), ta on 200 rows {naive / 1e3:.1f} ms",
-        f"{BAR_US:.0f} us",
-        met=step <= BAR_US,
+    yield Figure(
+        name=f"features of one closed bar ({len(FEATURE_NAMES)})",
+        ours=step,
+        unit="us",
+        target=20.0,
+        peer="ta on 200 rows",
+        theirs=naive,
+        note=f"worst round {worst:.1f}",
     )
-
-    frames = [df.iloc[end - BUFFER : end] for end in range(BUFFER, BUFFER + BARS)]
+    frames = [df.iloc[end - BUFFER : end] for end in range(BUFFER, BUFFER + bars_measured)]
     rolling = RollingFeatures()
-    live, live_worst = each_us(lambda n: rolling.latest(frames[n]), BARS)
-    print(  # noqa: T201
-        f"  through a DataFrame of {BUFFER} bars, as the strategy gets it: {live:.0f} us"
-        f" (worst round {live_worst:.0f})"
+    live, worst = each_us(lambda n: rolling.latest(frames[n]), bars_measured)
+    yield Figure(
+        name=f"the same through a DataFrame of {BUFFER} bars, as a strategy gets it",
+        ours=live,
+        unit="us",
+        note=f"worst round {worst:.0f}",
     )
-
-    long = seeded_candles(HISTORY)
-    taken = [each_us(lambda _: feature_matrix(long), 1)[0] for _ in range(3)]
-    rate = HISTORY / min(taken) * 1e6
-    say(
-        "features of history",
-        f"{rate / 1e6:.2f} M rows/s",
-        f"{ROWS_PER_S / 1e6:.0f} M rows/s",
-        met=rate >= ROWS_PER_S,
-    )
+    yield _history(BUFFER * 5 if given.short else HISTORY)
 
     predictor = PricePredictor()
     predictor.train(seeded_candles(3_000))
     table = feature_matrix(df)[100:]
     trees, model = predictor._fitted(), predictor._model
-    one, one_worst = each_us(lambda n: trees.predict_row(table[n]), BARS)
+    one, worst = each_us(lambda n: trees.predict_row(table[n]), bars_measured)
     with threadpool_limits(limits=1):
         theirs, _ = each_us(lambda n: model.predict(table[n : n + 1]), 100)
-    say(
-        "one prediction",
-        f"{one:.1f} us (worst round {one_worst:.1f}), scikit-learn's own {theirs:.0f} us",
-        f"{PREDICTION_US:.0f} us",
-        met=one <= PREDICTION_US,
+    yield Figure(
+        name="one prediction",
+        ours=one,
+        unit="us",
+        target=10.0,
+        peer="scikit-learn's predict",
+        theirs=theirs,
+        note=f"worst round {worst:.1f}",
     )
-
     reference = predictor.drift_reference
     assert reference is not None
     monitor = DriftMonitor(reference)
     watched = np.ascontiguousarray(
         table[:, [FEATURE_NAMES.index(name) for name in reference.names]]
     )
-    drift, _ = each_us(lambda n: monitor.take_row(watched[n]), BARS)
+    drift, _ = each_us(lambda n: monitor.take_row(watched[n]), bars_measured)
     report, _ = each_us(lambda _: monitor.report(), 20)
-    print(f"  drift: {drift:.0f} us a bar, {report:.0f} us a comparison every 60 bars")  # noqa: T201
-    return 0
+    note = f"and {report:.0f} for a comparison every 60 bars"
+    yield Figure(name="drift of one bar", ours=drift, unit="us", note=note)
+
+
+def _history(length: int) -> Figure:
+    long, short = seeded_candles(length), seeded_candles(min(length, NAIVE_HISTORY))
+    taken = [each_us(lambda _: feature_matrix(long), 1)[0] for _ in range(3)]
+    began = time.perf_counter()
+    compute_features(short, engine="ta")
+    naive = len(short) / (time.perf_counter() - began)
+    return Figure(
+        name="features of history",
+        ours=length / min(taken) * 1e6,
+        unit="rows/s",
+        target=5e6,
+        wanted="at least",
+        peer="ta",
+        theirs=naive,
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(measure, __doc__))

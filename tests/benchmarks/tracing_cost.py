@@ -6,11 +6,12 @@ A loguru line to a file and one `Directory.send` are measured in the same run, f
 the tracer's own thread needs per message, off the actor's path.
 """
 
+import argparse
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,11 +22,11 @@ from actors.mailbox import Envelope, Mailbox
 from actors.tracing import Tracer
 from core import messages as m
 from core.clock import Moment
+from tests.benchmarks.figures import Figure, run
 
 MESSAGES = 20_000
 LINES = 2_000
 ROUNDS = 7
-TARGET_US = 2.0
 
 
 class RealClock:
@@ -62,8 +63,9 @@ def thread_us(act: Callable[[int], None], count: int) -> float:
     return (time.thread_time_ns() - start) / count / 1e3
 
 
-def main() -> int:
-    """Measure and print; 0 once everything was measured."""
+def measure(given: argparse.Namespace) -> Iterator[Figure]:
+    """Measure both ends of a message, a send, and a line of the human log."""
+    messages, lines, rounds = (200, 50, 1) if given.short else (MESSAGES, LINES, ROUNDS)
     message, moment = a_message(), Moment(venue_ns=1, wall_ns=1, speed=60.0)
     with tempfile.TemporaryDirectory() as folder:
         tracer = Tracer(Path(folder) / "traces", 1)
@@ -80,25 +82,30 @@ def main() -> int:
         def send(_: int) -> None:
             directory.send(message, ("feed",), sender="feed", cause=envelope)
 
-        thread_us(both_ends, MESSAGES)  # warm
-        traced = [thread_us(both_ends, MESSAGES) for _ in range(ROUNDS)]
-        sent = thread_us(send, MESSAGES)
-        logged = thread_us(lambda _: logger.info("a line of the human log"), LINES)
+        thread_us(both_ends, messages)  # warm
+        traced = [thread_us(both_ends, messages) for _ in range(rounds)]
+        sent = thread_us(send, messages)
+        logged = thread_us(lambda _: logger.info("a line of the human log"), lines)
         before_ns, handled = time.process_time_ns(), tracer.ended_count
         tracer.close(60.0)
         spent_us = (time.process_time_ns() - before_ns) / 1e3
         written = spent_us / max(1, tracer.ended_count - handled)
-    median, worst = statistics.median(traced), max(traced)
-    verdict = "met" if median <= TARGET_US else "not met"
-    print(  # noqa: T201
-        f"tracing, per message, actor's thread: {median:.2f} us (worst round {worst:.2f});"
-        f" target {TARGET_US:.0f} us  {verdict}\n"
-        f"  for scale: a send with its envelope, trace and mailbox {sent:.2f} us,"
-        f" a loguru line {logged:.1f} us ({logged / median:.0f} x)\n"
-        f"  off the actor's path: encoding and writing both lines {written:.1f} us"
+    yield Figure(
+        name="tracing, per message, on the actor's thread",
+        ours=statistics.median(traced),
+        unit="us",
+        target=2.0,
+        peer="a loguru line",
+        theirs=logged,
+        note=f"worst round {max(traced):.2f}",
     )
-    return 0
+    yield Figure(
+        name="a send with its envelope, trace and mailbox",
+        ours=sent,
+        unit="us",
+        note=f"off the actor's path, encoding and writing both lines: {written:.1f}",
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(measure, __doc__))

@@ -9,6 +9,7 @@ import resource
 import signal
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -101,12 +102,13 @@ def change_the_filters(scene: Scene) -> bool:
         fault = {"kind": "filter_change", "count": 1, "match": {"symbol": symbol}, "args": args}
         venue.inject([fault])
 
-    began = venue.now_ms()
+    began, began_ns = venue.now_ms(), time.time_ns()
     change(coarse)
 
     def put_back() -> None:
         change(rules)
-        scene.windows.append(Window(from_ms=began, to_ms=venue.now_ms(), why="filters"))
+        spent = {"to_ms": venue.now_ms(), "wall_ns": (began_ns, time.time_ns())}
+        scene.windows.append(Window(from_ms=began, why="filters", **spent))
 
     scene.undo.append(put_back)
     return True

@@ -40,6 +40,8 @@ class Window:
     from_ms: float
     to_ms: float
     why: str  # dead, fault, jump, filters
+    # The same by the machine's clock, which the bot shares: its venue time may be behind a jump.
+    wall_ns: tuple[int, int] = (0, 0)
 
 
 @dataclass(kw_only=True)

@@ -292,8 +292,8 @@ def no_malformed_order(e: Evidence) -> list[str]:
 
 def _rules_were_new(e: Evidence, row: Row) -> bool:
     """Tell whether the venue had just changed its rules: then one refusal is how one learns it."""
-    at_ms = row["recorded_at_venue_ns"] / NS_PER_MS
-    return any(w.why == "filters" and w.from_ms <= at_ms <= w.to_ms for w in e.windows)
+    at_ns = row["recorded_at_wall_ns"]
+    return any(w.why == "filters" and w.wall_ns[0] <= at_ns <= w.wall_ns[1] for w in e.windows)
 
 
 def comes_back(e: Evidence) -> list[str]:

@@ -14,6 +14,7 @@ from tests.chaos.naked import intervals
 T0 = 1_767_607_200_000.0  # 10:00 UTC
 ENTRY, STOP, TARGET = "afb-E-aaaa-0", "afb-S-aaaa-0", "afb-T-aaaa-0"
 SECOND = 60_000.0  # of wall time, in venue ms
+_WALL_NS = 5_000_000_000  # when the rows were written, by the machine
 DAY = 86_400_000.0
 
 
@@ -80,6 +81,7 @@ def intent(name: str, **more: Any) -> dict[str, Any]:
         "decision": "{}",
         "epoch": 1,
         "recorded_at_venue_ns": int((T0 - 100) * 1e6),
+        "recorded_at_wall_ns": _WALL_NS,
         "state": "FILLED",
         "reason": "",
         **more,
@@ -384,7 +386,10 @@ def test_a_refusal_while_the_venues_rules_changed_is_no_defect():
     evidence = a_clean_trade()
     evidence.intents[1]["reason"] = "-4014 Price not increased by tick size"
     assert "I11" in violations(evidence)
-    evidence.windows.append(Window(from_ms=T0 - SECOND, to_ms=T0, why="filters"))
+    hours_later = T0 + 7_200 * SECOND  # by the venue's clock, which had jumped
+    around = (_WALL_NS - 1, _WALL_NS + 1)
+    changed = Window(from_ms=hours_later, to_ms=hours_later + 9, why="filters", wall_ns=around)
+    evidence.windows.append(changed)
     assert "I11" not in violations(evidence)
 
 
