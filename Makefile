@@ -23,7 +23,7 @@ ORDER := tests/chaos/test_short_chaos.py tests/simulation tests/process tests
 PEERS := backtesting vectorbt backtrader bt nautilus_trader
 PEER_LOCKS := tests/benchmarks/peers/requirements
 
-.PHONY: install run test chaos chaos-short lint lock peers bench-peers lock-peers
+.PHONY: install run test bench chaos chaos-short lint lock peers bench-peers lock-peers
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -43,6 +43,10 @@ chaos: $(TEST_READY) $(COMPILED)
 	@$(PYTHON) -m tests.simulation.chaos --seeds $(SEEDS) $(ARGS)
 	@$(PYTHON) -m tests.simulation.chaos --kill-points --seeds $(KILL_SEEDS) --json kills.json
 	@exec $(PYTHON) -m tests.chaos --kills $(KILLS) --random $(RANDOM) --jobs $(JOBS) --json chaos.json
+
+# Every figure of the design beside its target, in one table.
+bench: $(TEST_READY) $(COMPILED)
+	@exec $(PYTHON) -m tests.benchmarks $(ARGS)
 
 # Three minutes of the real process dying at each point once.
 chaos-short: $(TEST_READY) $(COMPILED)

@@ -1,7 +1,8 @@
-"""A relay between bot and venue that can slip frames of its own into the market streams."""
+"""A relay between bot and venue that hears both, and can slip frames of its own into the market."""
 
 import asyncio
 import threading
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 _TEXT_FRAME = 0x81  # final, text
@@ -31,6 +32,12 @@ class Relay:
         """Say something on every market socket, as if the venue had."""
         self._loop.call_soon_threadsafe(self._say, _framed(text.encode()))
 
+    def heard(self, frame: bytes) -> None:
+        """Take note of a market frame's text, which the bot has just been sent."""
+
+    def asked(self, data: bytes) -> None:
+        """Take note of what the bot has said outside the market sockets."""
+
     def stop(self) -> None:
         """End all connections."""
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(_START_S)
@@ -53,10 +60,12 @@ class Relay:
         venue_reader, venue_writer = await asyncio.open_connection(*self._venue)
         try:
             head = await reader.readuntil(b"\r\n\r\n")
+            market = head.startswith(b"GET /market")
             venue_writer.write(head)
-            back = self._frames if head.startswith(b"GET /market") else _bytes
+            self.asked(head)
+            back = self._frames if market else _bytes
             async with asyncio.TaskGroup() as group:
-                group.create_task(_bytes(reader, venue_writer))
+                group.create_task(_bytes(reader, venue_writer, self.asked))
                 group.create_task(back(venue_reader, writer))
         except* (OSError, asyncio.IncompleteReadError):
             pass  # one side left: so does the other
@@ -75,12 +84,19 @@ class Relay:
             if size in (_TWO_BYTES, _EIGHT_BYTES):
                 more = await reader.readexactly(2 if size == _TWO_BYTES else 8)
                 head, size = head + more, int.from_bytes(more, "big")
-            writer.write(head + await reader.readexactly(size))
+            frame = await reader.readexactly(size)
+            writer.write(head + frame)
+            self.heard(frame)
             await writer.drain()
 
 
-async def _bytes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _bytes(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    note: Callable[[bytes], None] = lambda _: None,
+) -> None:
     while data := await reader.read(65_536):
+        note(data)
         writer.write(data)
         await writer.drain()
     raise ConnectionResetError

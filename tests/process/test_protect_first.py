@@ -89,11 +89,10 @@ def lives(world: World) -> int:
     return int(world.rows("SELECT MAX(epoch) AS n FROM epochs")[0]["n"])
 
 
-def test_twenty_naked_positions_have_their_stops_within_seconds(
-    world: World, tmp_path: Path, record_property
-) -> None:
-    (tmp_path / "eager.py").write_text(EAGER, encoding="utf-8")
-    settings = {**SETTINGS, "PYTHONPATH": str(tmp_path)}
+def protected_again(world: World, folder: Path) -> dict[str, float]:
+    """Take 20 stops from a dead bot's positions and start it; return the seconds of each step."""
+    (folder / "eager.py").write_text(EAGER, encoding="utf-8")
+    settings = {**SETTINGS, "PYTHONPATH": str(folder)}
     world.start_venue("--seed", "3", "--speed", "60", "--symbols", SYMBOLS, "--rate-limits", "on")
     first = world.start_bot(**settings, ORDERS_PER_10S="100", ORDERS_PER_MIN="400")
 
@@ -119,11 +118,22 @@ def test_twenty_naked_positions_have_their_stops_within_seconds(
     protected = time.monotonic()
     assert held(world) == stopped(world)
     slow = max(slow, slowness())
-    record_property("loading_s", at_work - began)
-    record_property("connecting_s", connected - at_work)
-    record_property("protecting_s", protected - connected)
-    record_property("slowness", slow)
-    assert protected - at_work < TARGET_S * slow
     assert second.interrupt() == 0, second.text()
     assert "HTTP 429" not in second.text()
     assert "code=-1003" not in second.text()
+    return {
+        "loading_s": at_work - began,
+        "connecting_s": connected - at_work,
+        "protecting_s": protected - connected,
+        "start_s": protected - at_work,
+        "slowness": slow,
+    }
+
+
+def test_twenty_naked_positions_have_their_stops_within_seconds(
+    world: World, tmp_path: Path, record_property
+) -> None:
+    found = protected_again(world, tmp_path)
+    for name, value in found.items():
+        record_property(name, value)
+    assert found["start_s"] < TARGET_S * found["slowness"]
