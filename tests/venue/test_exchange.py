@@ -209,6 +209,25 @@ def test_close_position_orders_expire_when_the_position_is_closed_by_hand():
     assert refusal(call, exchange, "DELETE v1/algoOrder", clientAlgoId="stop") == -2011
 
 
+def test_an_order_that_stands_no_longer_than_the_position_expires_with_it():
+    exchange = an_exchange({"BTCUSDT": flat("100000.00", 3)})
+    market(exchange, "BUY", "0.010")
+    bound = {"timeInForce": "GTE_GTC", "quantity": "0.010", "reduceOnly": "true"}
+    algo(exchange, "SELL", "STOP_MARKET", "98000.00", clientAlgoId="bound", **bound)
+    algo(exchange, "SELL", "STOP_MARKET", "97000.00", clientAlgoId="loose", quantity="0.010")
+    market(exchange, "SELL", "0.010")
+    assert statuses(exchange, "bound") == ["NEW", "EXPIRED"]
+    assert statuses(exchange, "loose") == ["NEW"]
+    assert call(exchange, "GET v1/openAlgoOrders", algoType="VP") == []
+
+
+def test_a_quantity_of_zero_is_none_beside_close_position():
+    exchange = an_exchange({"BTCUSDT": flat("100000.00", 3)})
+    market(exchange, "BUY", "0.010")
+    zero = {"quantity": "0", "closePosition": "true"}
+    assert algo(exchange, "SELL", "STOP_MARKET", "98000.00", **zero)["algoStatus"] == "NEW"
+
+
 def test_one_stop_and_one_target_per_side_may_close_a_position():
     exchange = protected({"BTCUSDT": flat("100000.00", 3)})
     for kind, trigger in (("STOP_MARKET", "97000.00"), ("TAKE_PROFIT_MARKET", "105000.00")):

@@ -1,5 +1,7 @@
 """How long requests find what is over: the venue's own rules of keeping."""
 
+import pytest
+
 from core.venue.simulated.errors import Rejection
 from core.venue.simulated.exchange import Exchange
 from tests.venue.market_on_paper import START_MS, algo, an_exchange, call, flat, limit, market
@@ -36,3 +38,15 @@ def test_ended_orders_are_found_for_three_days_or_ninety_with_a_fill():
     assert call(exchange, "GET v1/income", **fees) == []
     assert call(exchange, "GET v1/algoOrder", clientAlgoId="kept")["algoStatus"] == "CANCELED"
     assert len(exchange.dump()["orders"]) == 3
+
+
+def test_a_window_is_seven_days_at_most_and_no_window_goes_with_a_first_trade():
+    exchange = an_exchange()
+    days = {"symbol": "BTCUSDT", "startTime": START_MS - 8 * DAY_MS, "endTime": START_MS}
+    for words in ("GET v1/userTrades", "GET v1/allOrders"):
+        with pytest.raises(Rejection) as caught:
+            call(exchange, words, **days)
+        assert str(caught.value) == "-4165: Maximum time interval is 7 days"
+    with pytest.raises(Rejection) as caught:
+        call(exchange, "GET v1/userTrades", symbol="BTCUSDT", fromId=1, startTime=START_MS)
+    assert caught.value.code == -1128

@@ -48,7 +48,7 @@ RULES = [
     (ORDER, LIMIT, {"timeInForce": "NOW"}, -1115, "Invalid timeInForce."),
     (ORDER, LIMIT, {"price": ""}, -1102, MISSING % "price"),
     (ORDER, LIMIT, {"newOrderRespType": "FULL"}, -1136, "Invalid newOrderRespType."),
-    (ORDER, LIMIT, {"reduceOnly": "yes"}, -1130, NOT_VALID % "reduceOnly"),
+    (ORDER, LIMIT, {"reduceOnly": "yes"}, -4062, "Invalid or improper reduceOnly value."),
     (
         ORDER,
         LIMIT,
@@ -206,6 +206,21 @@ RULES = [
         -4136,
         "Target strategy invalid for orderType STOP,closePosition true.",
     ),
+    (
+        ALGO,
+        {**TRAIL, "quantity": ""},
+        {"closePosition": "true"},
+        -4136,
+        "Target strategy invalid for orderType TRAILING_STOP_MARKET,closePosition true.",
+    ),
+    (
+        ALGO,
+        STOP,
+        {"timeInForce": "GTE_GTC"},
+        -4509,
+        "Time in Force (TIF) GTE can only be%s positions are available.",
+    ),
+    (ORDER, LIMIT, {"timeInForce": "GTE_GTC"}, -1115, "Invalid timeInForce."),
     (
         ALGO,
         {**STOP, "quantity": ""},

@@ -196,6 +196,21 @@ def test_wallet_calls_of_a_start_tell_of_an_empty_spot_account():
     assert ask(paper, "/sapi/v1/account/apiRestrictions")["enableWithdrawals"] is False
 
 
+def test_settlements_are_the_latest_200_or_from_a_start_the_first_of_all_symbols():
+    symbols, eight_h = ("BTCUSDT", "ETHUSDT", "SOLUSDT"), 8 * 3_600_000
+    start_ms = START_MS // eight_h * eight_h + 70 * eight_h
+    source = SeededPrices(symbols, 7, start_ms, 70 * 480)
+    held = Exchange(source, balance=Decimal(10_000), start_ms=start_ms)
+    rows = call(held, "GET v1/fundingRate")
+    assert len(rows) == 200
+    assert rows[-1]["fundingTime"] == start_ms
+    oldest = start_ms - 60 * eight_h
+    paged = call(held, "GET v1/fundingRate", startTime=oldest, limit=100)
+    assert len(paged) == 100
+    assert paged[0]["fundingTime"] == oldest
+    assert [row["symbol"] for row in paged[:3]] == list(symbols)
+
+
 def test_a_settlement_lists_the_mark_that_was_charged():
     at_ms = START_MS // (8 * 3_600_000) * (8 * 3_600_000) + 8 * 3_600_000
     source = SeededPrices(("BTCUSDT",), 7, at_ms - 120_000, HISTORY)

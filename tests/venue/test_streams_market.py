@@ -48,6 +48,7 @@ def test_documented_names_have_their_route(name, route):
     [
         *(
             "btcusdt@trade",
+            "BTCUSDT@kline_1m",
             "btcusdt@tradings",
             "btcusdt@kline_7m",
             "btcusdt@depth7",

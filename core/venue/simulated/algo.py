@@ -73,6 +73,8 @@ class AlgoDesk:
         price = self._working_price(algo)
         if algo.close_position:
             self._check_close_position(algo)
+        elif algo.time_in_force == "GTE_GTC" and not self._position(algo).amount:
+            raise Rejection(-4509)
         if algo.is_trailing:
             prepare(algo, price)
         elif algo.is_hit_by(price):
@@ -87,7 +89,7 @@ class AlgoDesk:
         return algo
 
     def _check_close_position(self, algo: AlgoOrder) -> None:
-        amount = self._account.position(algo.symbol, algo.position_side).amount
+        amount = self._position(algo).amount
         if not amount:
             raise Rejection(-4509)
         if (amount > 0) == (algo.side == "BUY"):
@@ -165,7 +167,7 @@ class AlgoDesk:
             type="LIMIT" if algo.order_type in LIMIT_ALGOS else "MARKET",
             quantity=self._size(algo),
             price=price,
-            time_in_force=algo.time_in_force,
+            time_in_force="GTC" if algo.time_in_force == "GTE_GTC" else algo.time_in_force,
             reduce_only=algo.reduce_only,
             client_id=algo.client_algo_id,
             self_trade_prevention=algo.self_trade_prevention,
@@ -182,7 +184,10 @@ class AlgoDesk:
     def _size(self, algo: AlgoOrder) -> Decimal:
         if not algo.close_position:
             return algo.quantity
-        return abs(self._account.position(algo.symbol, algo.position_side).amount)
+        return abs(self._position(algo).amount)
+
+    def _position(self, algo: AlgoOrder) -> Position:
+        return self._account.position(algo.symbol, algo.position_side)
 
     def _working_price(self, algo: AlgoOrder) -> Decimal:
         if algo.working_type == "MARK_PRICE":
@@ -204,9 +209,10 @@ class AlgoDesk:
             self._move(algo, "FINISHED")
 
     def position_gone(self, position: Position) -> None:
-        """Expire the close-position orders of a position that is gone."""
+        """Expire the orders that live only as long as the position that is gone."""
         for algo in self._ledger.open_algos(position.symbol):
-            if algo.close_position and algo.position_side == position.side:
+            bound = algo.close_position or algo.time_in_force == "GTE_GTC"
+            if bound and algo.position_side == position.side:
                 self._move(algo, "EXPIRED")
 
     def delist(self, symbol: str) -> None:

@@ -151,7 +151,7 @@ ERRORS: dict[int, _Row] = {
         400,
         "Order's notional must be no smaller than %s (unless you choose reduce only).",
     ),
-    -4166: _Row(400, "Search window is restricted to recent 7 days only."),
+    -4165: _Row(400, "Maximum time interval is %s days"),
     -4167: _Row(
         400,
         "Unable to adjust to Multi-Assets mode with symbols of USDⓈ-M Futures under"
@@ -222,6 +222,7 @@ SAMPLES: dict[int, str] = {
     -4028: "126",
     -4136: "LIMIT",
     -4164: "5",
+    -4165: "7",
     -4183: "105000.00",
     -4184: "95000.00",
     -5029: "5",

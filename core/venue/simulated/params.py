@@ -41,6 +41,7 @@ class TimeInForce(StrEnum):
     FOK = "FOK"
     GTX = "GTX"
     GTD = "GTD"
+    GTE_GTC = "GTE_GTC"  # conditional orders only: no longer than the position
 
 
 class WorkingType(StrEnum):
@@ -123,13 +124,13 @@ class Params:
             raise Rejection(-1100, name)
         return Decimal(value)
 
-    def flag(self, name: str, default: bool = False) -> bool:
-        """Return a boolean of any case; -1130 for anything else."""
+    def flag(self, name: str, default: bool = False, code: int = -1130) -> bool:
+        """Return a boolean of any case; `code` for anything else."""
         value = self._values.get(name)
         if value is None:
             return default
         if value.lower() not in {"true", "false"}:
-            raise Rejection(-1130, name)
+            raise Rejection(code, name) if code == -1130 else Rejection(code)
         return value.lower() == "true"
 
     def choice(self, name: str, kinds: type[_Choice], code: int = -1130) -> _Choice:

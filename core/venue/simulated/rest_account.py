@@ -126,6 +126,8 @@ def user_trades(exchange: Exchange, params: Params) -> list[Json]:
     """GET /fapi/v1/userTrades: of three months; a limit keeps the oldest rows of the window."""
     rules = listed_rules(params, exchange.quotes)
     order_id, first = params.maybe_integer("orderId"), params.maybe_integer("fromId")
+    if first is not None and ("startTime" in params or "endTime" in params):
+        raise Rejection(-1128)
     start, end = window(exchange, params, apply=first is None and order_id is None)
     start = max(start, exchange.now_ms - HISTORY_MS)
     rows = [
@@ -150,7 +152,7 @@ def window(exchange: Exchange, params: Params, *, apply: bool) -> tuple[int, int
     if end is None:
         return start, start + WEEK_MS
     if end - start > WEEK_MS or end < start:
-        raise Rejection(-4166)
+        raise Rejection(-4165, "7") if end >= start else Rejection(-1128)
     return start, end
 
 

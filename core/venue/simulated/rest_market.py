@@ -271,11 +271,11 @@ def _trade_row(rules: ListedInstrument, row: Fill) -> Json:
 
 
 def funding_rate(exchange: Exchange, params: Params) -> list[Json]:
-    """GET /fapi/v1/fundingRate: settlements up to now, oldest first."""
+    """GET /fapi/v1/fundingRate: settlements up to now, oldest first; the latest without a start."""
     quotes = exchange.quotes
     symbols = [listed_rules(params, quotes).symbol] if "symbol" in params else quotes.symbols
     start, end = params.maybe_integer("startTime"), params.maybe_integer("endTime")
-    limit = params.limit(100, 1000)
+    limit = params.limit(200 if start is None and end is None else 100, 1000)
     last = min(quotes.now_ms, end if end is not None else quotes.now_ms) // FUNDING_MS
     oldest = -(-exchange.candles.first_ms // FUNDING_MS)
     first = last - limit + 1
@@ -297,7 +297,7 @@ def funding_rate(exchange: Exchange, params: Params) -> list[Json]:
                     "rateType": "Regular",
                 }
             )
-    return rows[-limit:]
+    return rows[-limit:] if start is None else rows[:limit]
 
 
 def funding_info(_exchange: Exchange, _params: Params) -> list[Json]:

@@ -155,8 +155,10 @@ def cancel_algo(exchange: Exchange, params: Params) -> Json:
 
 
 def open_algos(exchange: Exchange, params: Params) -> list[Json]:
-    """GET /fapi/v1/openAlgoOrders."""
+    """GET /fapi/v1/openAlgoOrders: all are CONDITIONAL, so of another `algoType` there are none."""
     symbol, algo_id = maybe_symbol(exchange, params), params.maybe_integer("algoId")
+    if params.maybe("algoType", "CONDITIONAL").upper() != "CONDITIONAL":
+        return []
     rules = exchange.quotes.instruments
     return [
         open_algo_row(rules[algo.symbol], algo)

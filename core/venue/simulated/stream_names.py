@@ -85,6 +85,8 @@ def parse(name: str) -> Stream | None:
         if found is None:
             continue
         parts = found.groupdict()
+        if (parts.get("symbol") or "").lower() != (parts.get("symbol") or ""):
+            return None  # acknowledged, and silent
         detail = parts.get("detail") or ""
         if kind in {"kline", "continuous"} and detail not in INTERVALS:
             return None

@@ -79,6 +79,8 @@ def order_ticket(params: Params, quotes: Quotes, *, dual_side: bool = False) -> 
     match = read_price_match(params, limit=kind is OrderType.LIMIT)
     if kind is OrderType.LIMIT:
         tif = params.choice("timeInForce", TimeInForce, -1115)
+        if tif is TimeInForce.GTE_GTC:
+            raise Rejection(-1115)
         quantity = params.decimal("quantity")
         price = (
             params.decimal("price")
@@ -195,9 +197,9 @@ def _trail(params: Params, rules: ListedInstrument) -> tuple[Decimal, Decimal]:
 
 
 def _check_close_position(params: Params, kind: OrderType) -> None:
-    if kind in LIMIT_ALGOS:
+    if kind in LIMIT_ALGOS or kind is OrderType.TRAILING_STOP_MARKET:
         raise Rejection(-4136, kind.value)
-    if "quantity" in params:
+    if "quantity" in params and params.decimal("quantity"):
         raise Rejection(-4137)
     if "reduceOnly" in params:
         raise Rejection(-1106, "reduceOnly")
@@ -225,7 +227,7 @@ def _reduce_only(params: Params, *, dual_side: bool, close_position: bool = Fals
     """Return `reduceOnly`; hedge mode does not take the parameter, the sides say it."""
     if dual_side and "reduceOnly" in params and not close_position:
         raise Rejection(-1106, "reduceonly")
-    return params.flag("reduceOnly")
+    return params.flag("reduceOnly", code=-4062)
 
 
 def read_price_match(params: Params, *, limit: bool) -> str:
