@@ -98,6 +98,13 @@ class Bracket:
         """Return the leg with this client id."""
         return next((leg for leg in self.legs.values() if leg.client_id == client_id), None)
 
+    def ended_leg(self, client_id: str) -> Leg | None:
+        """Return the leg of an order that has ended; if it was doubted, it stands no more."""
+        for purpose, leg in list(self.doubted.items()):
+            if leg.client_id == client_id:
+                del self.doubted[purpose]
+        return self.leg_of(client_id)
+
     def closing_side(self) -> Side:
         """Return the side that reduces what is held, or what the entry will have opened."""
         if self.quantity == ZERO:

@@ -104,9 +104,7 @@ class ExecutionMachine:
         self._unheard = Unheard(settings.tag, self._protection)
         self._rival = Rival(settings.tag)
         parts = (self._protection, self._recovery, self._entries, self._late)
-        self._watch = Watch(
-            settings, (*parts, self._software_stop, self._orphans, self._gate), *shared
-        )
+        self._watch = Watch(settings, (*parts, self._orphans, self._gate), *shared)
 
     def handle(self, message: ExecutionInput, now: Moment) -> Out:
         """Return what follows from a message, entries only as far as they are accounted for."""
@@ -254,7 +252,7 @@ class ExecutionMachine:
         taken = gone.client_id in self._orphans.open
         self._orphans.gone(gone.client_id)
         bracket = self.brackets.get(gone.symbol)
-        leg = bracket.leg_of(gone.client_id) if bracket is not None else None
+        leg = bracket.ended_leg(gone.client_id) if bracket is not None else None
         if leg is not None and leg.state is LegState.GONE:
             return ()
         moved = self._unheard.gone(gone, now, taken=taken)
@@ -264,6 +262,9 @@ class ExecutionMachine:
         return (*moved, *self._recovery.settle(bracket, now))
 
     def _found(self, found: m.OrderFound, now: Moment) -> Out:
+        bracket = self.brackets.get(found.symbol)
+        if bracket is not None and from_venue(found.status) in ENDED:
+            bracket.ended_leg(found.client_id)
         told = (*self._entries.found(found, now), *self._unheard.found(found, now))
         return (*found.seen, *told)
 
@@ -322,11 +323,12 @@ class ExecutionMachine:
         if update.status == "NEW":
             self._orphans.placed(update.client_id, update.symbol)
             self._unheard.born(update.client_id)
-        elif update.status not in ("TRIGGERING", "TRIGGERED"):
-            self._orphans.gone(update.client_id)
-            self._unheard.heard(update.client_id)
         bracket = self.brackets.get(update.symbol)
         leg = bracket.leg_of(update.client_id) if bracket is not None else None
+        if update.status not in ("NEW", "TRIGGERING", "TRIGGERED"):
+            self._orphans.gone(update.client_id)
+            self._unheard.heard(update.client_id)
+            leg = bracket.ended_leg(update.client_id) if bracket is not None else None
         if bracket is None or leg is None:
             return (seen, *self._unheard.told(update, now))
         if update.status == "NEW":

@@ -12,13 +12,12 @@ from core.execution.orphans import Orphans
 from core.execution.protection import Protection
 from core.execution.recovery import Recovery
 from core.execution.settings import ExecutionSettings
-from core.execution.software_stop import SoftwareStop
 from core.messages import Purpose
 
 Out = tuple[object, ...]
 
 _PRICE_ASK_NS = 250 * NS_PER_MS  # a fill without a price: ask for it
-_PRICE_WAIT_NS = NS_PER_S  # still none: protect from mark
+_PRICE_WAIT_NS = NS_PER_S  # still none: protect by the price decided on
 _SIBLING_WAIT_NS = NS_PER_S  # the venue expires a sibling by itself; then it is cancelled
 _FILL_WAIT_NS = 2 * NS_PER_S  # fills that must exist and were not heard of: take a snapshot
 _NAKED_ALERT_NS = 10 * NS_PER_S  # exits that fail for so long need a person
@@ -31,13 +30,13 @@ class Watch:
     def __init__(
         self,
         settings: ExecutionSettings,
-        parts: tuple[Protection, Recovery, Entries, LateEntries, SoftwareStop, Orphans, Gate],
+        parts: tuple[Protection, Recovery, Entries, LateEntries, Orphans, Gate],
         brackets: dict[str, Bracket],
         holdings: Holdings,
     ) -> None:
         self._settings = settings
         self._protection, self._recovery, self._entries, self._late = parts[:4]
-        self._software_stop, self._orphans, self._gate = parts[4:]
+        self._orphans, self._gate = parts[4:]
         self._brackets = brackets
         self._holdings = holdings
         self._asked_wall_ns = 0
@@ -89,9 +88,9 @@ class Watch:
             return self._protection.give_up(bracket, "no confirmed stop in time", now)
         if bracket.legs or bracket.entry is None:
             return ()
-        mark = self._software_stop.marks.get(bracket.symbol)
-        if naked_ns > _PRICE_WAIT_NS and mark is not None:
-            return self._protection.protect(bracket, mark, now)
+        if naked_ns > _PRICE_WAIT_NS:
+            # The price decided on is near the one paid; the mark may have left both by now.
+            return self._protection.protect(bracket, bracket.entry.reference_price, now)
         if naked_ns > _PRICE_ASK_NS and not bracket.price_asked:
             bracket.price_asked = True
             return (m.QueryOrder(client_id=bracket.entry.client_id, symbol=bracket.symbol),)

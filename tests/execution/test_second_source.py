@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+import pytest
+
 from core import messages as m
 from core.execution.bracket import Phase
 from core.messages import Failure, Purpose
@@ -118,6 +120,23 @@ def test_a_refusal_beside_another_stop_proves_that_the_first_one_is_there():
     assert stops(tuple(desk.said)) == [STOP, EXTRA]
     assert exits(desk) == []
     assert desk.machine.brackets[SYMBOL].live_price(Purpose.STOP) == 98
+
+
+@pytest.mark.parametrize("by", ["event", "query", "cancel"])
+def test_a_doubted_stop_that_has_ended_is_not_believed_in_when_the_next_one_is_refused(by):
+    """It was in the way when the next one was sent, and had gone when the refusal came."""
+    desk = doubted()
+    desk.tell(a_list(desk), 0.1)
+    desk.tell(
+        {
+            "event": an_algo_event(STOP, "CANCELED"),
+            "query": m.OrderFound(client_id=STOP, symbol=SYMBOL, found=True, status="CANCELED"),
+            "cancel": m.AlgoGone(client_id=STOP, symbol=SYMBOL, detail="cancelled"),
+        }[by]
+    )
+    out = desk.tell(a_failure(EXTRA, Purpose.STOP, code=-4130))
+    assert desk.machine.brackets[SYMBOL].live_price(Purpose.STOP) is None
+    assert stops((*out, *desk.wait(2))) == [name_of(Purpose.STOP, 2)]
 
 
 def test_a_stop_shown_again_may_be_doubted_again():
