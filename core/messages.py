@@ -734,6 +734,7 @@ class RecoveredBook:
     loss_streaks: tuple[tuple[str, int], ...] = ()
     rests: tuple[SymbolRest, ...] = ()  # the newest of each symbol
     entries: tuple[tuple[str, int], ...] = ()  # (symbol, venue ns) of the last day's, ascending
+    booked: tuple[str, ...] = ()  # client ids of entries still open that have booked fills
     absent: tuple[Intent, ...] = ()  # entries believed absent within the last 24 wall hours
     unlisted: tuple[tuple[str, str], ...] = ()  # (symbol, client id) of orders whose end is untold
     open_rows: tuple[tuple[str, str], ...] = ()  # (symbol, venue id) of orders that had no end yet

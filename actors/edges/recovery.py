@@ -78,6 +78,7 @@ def read_book(database: Database, now: Moment | None = None) -> RecoveredBook:
         rests=_rests(database),
         entries=_entries(database, now),
         wishes=_wishes(database),
+        booked=_booked(database),
         absent=_absent(database, now),
         unlisted=_unlisted(database),
         open_rows=_open_rows(database),
@@ -150,6 +151,15 @@ def _intents(database: Database, held: tuple[str, ...]) -> tuple[tuple[Intent, s
     )
     rows.update((row["id"], row) for row in unbooked.dicts().execute(database))
     return tuple((intent_from_row(rows[id_]), rows[id_]["state"]) for id_ in sorted(rows))
+
+
+def _booked(database: Database) -> tuple[str, ...]:
+    """Return the entries that are open by the journal and have filled by the fills."""
+    open_entries = IntentRow.select(IntentRow.client_id).where(
+        (IntentRow.purpose == Purpose.ENTRY.value) & IntentRow.state.not_in(sorted(ENDED))
+    )
+    filled = FillRow.select(FillRow.client_id).where(FillRow.client_id.in_(open_entries))
+    return tuple(sorted({name for (name,) in filled.tuples().execute(database)}))
 
 
 def _unlisted(database: Database) -> tuple[tuple[str, str], ...]:

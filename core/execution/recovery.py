@@ -88,7 +88,9 @@ class Recovery:
         for intent, state in book.intents:
             if intent.purpose is not Purpose.ENTRY or state in ENDED:
                 continue
-            if self._holdings.of(intent.symbol).quantity != ZERO or intent.symbol in self._brackets:
+            held = self._holdings.of(intent.symbol).quantity != ZERO
+            # Of one whose fills are booked, and whose position is gone, only the end is unknown.
+            if held or intent.symbol in self._brackets or intent.client_id in book.booked:
                 unclaimed[intent.client_id] = (intent, state)
                 continue
             bracket = self._adoption.bracket(intent, Phase.UNKNOWN, now)

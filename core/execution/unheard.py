@@ -52,7 +52,7 @@ class Unheard:
         self._rows: dict[str, _Followed] = {}  # by venue id: rows that a dead process left open
         self._heard: deque[str] = deque(maxlen=_HEARD_KEPT)  # ended, by their events
         self._listed: set[str] = set()  # names that a list had, since the book was read
-        self._children: dict[str, str] = {}  # symbols of triggered orders, in the market by name
+        self._children: dict[str, _Followed] = {}  # triggered orders, in the market by name
 
     # ---------------------------------------- what is followed
     def begin(self, book: m.RecoveredBook) -> None:
@@ -114,7 +114,8 @@ class Unheard:
     def heard(self, client_id: str) -> None:
         """Follow an order no more: its end was told."""
         self._orders.pop(client_id, None)
-        self._heard.append(client_id)
+        if client_id not in self._heard:
+            self._heard.append(client_id)
 
     def born(self, client_id: str) -> None:
         """Forget that an order of this name has ended: the venue has another one."""
@@ -126,7 +127,7 @@ class Unheard:
         if from_venue(update.status) in ENDED:
             self._children.pop(update.client_id, None)
         else:
-            self._children[update.client_id] = update.symbol
+            self._children[update.client_id] = _Followed(update.symbol, taken=True)
 
     def told(self, update: m.AlgoUpdate, now: Moment) -> Out:
         """Close the row of an order that no position of ours waits for any more."""
@@ -159,8 +160,8 @@ class Unheard:
                 self._follow(name, symbol, taken=True)
         for order in snapshot.orders:  # lives, so its events will tell
             self._rows.pop(order.venue_id, None)
-        unknown = {name: order.symbol for name, order in self._orders.items()} | self._children
-        asked = [m.QueryOrder(client_id=name, symbol=symbol) for name, symbol in unknown.items()]
+        unknown = (self._orders | self._children).items()
+        asked = [m.QueryOrder(client_id=name, symbol=order.symbol) for name, order in unknown]
         # Not by name: what a process sent as it died may have no intent, or share its name.
         asked += [
             m.QueryOrder(client_id="", symbol=row.symbol, venue_id=venue_id)
@@ -173,13 +174,13 @@ class Unheard:
 
         An order that the venue denies time and again never came to be, or was forgotten by it.
         """
-        row = self._rows.get(found.venue_id)
-        if row is not None and (_is_whole(found) or row.is_denied_again(now)):
-            del self._rows[found.venue_id]
-        if not found.found or from_venue(found.status) in ENDED:
-            self._children.pop(found.client_id, None)
+        for known, key in ((self._rows, found.venue_id), (self._children, found.client_id)):
+            order = known.get(key)
+            lives = _is_whole(found) and from_venue(found.status) not in ENDED
+            if order is not None and not lives and _settles(found, order, now):
+                del known[key]
         followed = self._orders.get(found.client_id)
-        if followed is None or not (_is_whole(found) or followed.is_denied_again(now)):
+        if followed is None or not _settles(found, followed, now):
             return ()
         state, reason = from_venue(found.status), ""
         if not found.found:
@@ -200,6 +201,11 @@ class Unheard:
                 reason=reason,
             ),
         )
+
+
+def _settles(found: m.OrderFound, order: _Followed, now: Moment) -> bool:
+    """Tell whether nothing more is to be learned of an order: it is known, or denied for long."""
+    return _is_whole(found) or order.is_denied_again(now)
 
 
 def _is_whole(found: m.OrderFound) -> bool:

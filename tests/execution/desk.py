@@ -149,6 +149,7 @@ def a_stored_book(said: list[Any]) -> m.RecoveredBook:
         entry_prices=tuple((s, p.entry_price) for s, p in held.items()),
         foreign=tuple((s, p.foreign) for s, p in net.items() if p.foreign != 0),
         last_trade_ids=tuple(newest_trade.items()),
+        booked=tuple(n for n, (_, state) in rows.items() if n in booked and state not in ENDED),
     )
 
 

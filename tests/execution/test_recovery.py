@@ -30,6 +30,7 @@ from tests.execution.desk import (
     an_answer,
     an_order_event,
     approved,
+    found,
     is_free,
     name_of,
     one,
@@ -393,6 +394,20 @@ def test_an_entry_that_never_was_a_position_is_never_told_as_one():
     desk.tell(an_order_event("web_1", trade_id=9, fills="1"))
     desk.tell(a_failure(ENTRY, Purpose.ENTRY))
     assert len(desk.heard(m.PositionChanged)) == told
+    assert is_free(desk)
+
+
+def test_an_entry_that_filled_in_part_and_was_closed_is_only_asked_how_it_ended():
+    """The process died before the word that it fills no further; its fills were booked."""
+    row = (an_intent(client_id=ENTRY), OrderState.ACKED)
+    desk = a_desk(intents=(row,), booked=(ENTRY,))
+    desk.tell(a_snapshot(desk), 0.1)
+    assert ENTRY in [asked.client_id for asked in some(m.QueryOrder, desk.wait(2))]
+    out = desk.tell(found(ENTRY, status="EXPIRED", executed=Decimal(5), average_price=Decimal(100)))
+    assert one(m.IntentMoved, out).state == OrderState.EXPIRED
+    assert one(m.EntryEnded, out).outcome == "filled"
+    desk.wait(70)
+    assert desk.heard(m.PlaceAlgoOrder) == desk.heard(m.PlaceOrder) == []
     assert is_free(desk)
 
 

@@ -17,6 +17,7 @@ from tests.execution.desk import (
     a_desk,
     a_failure,
     a_snapshot,
+    a_trade,
     a_venue_order,
     an_algo_event,
     an_order_event,
@@ -92,6 +93,18 @@ def test_a_fired_stop_is_asked_for_until_the_order_that_it_became_is_known_too()
     desk.tell(answer(STOP, "FINISHED", seen=(SEEN, child), executed=Decimal(10), **fired))
     assert states(desk, STOP) == ["FILLED"]
     assert asked(desk) == []
+
+
+def test_a_fill_that_a_snapshot_brings_is_followed_however_often_its_stop_was_said_to_be_over():
+    desk = protected()
+    for _ in range(2):  # a frame may come twice
+        desk.tell(an_algo_event(STOP, "FINISHED"))
+    desk.tell(an_order_event(STOP, Side.SELL, status="NEW"))
+    trade = a_trade(2, STOP, Side.SELL)
+    out = desk.tell(a_snapshot(desk, trades=(trade,)), 60)
+    assert STOP in [query.client_id for query in some(m.QueryOrder, out)]
+    desk.tell(answer(STOP, "FINISHED", venue_id=SEEN.venue_id, seen=(SEEN,)))
+    assert STOP in asked(desk)
 
 
 def test_denials_within_seconds_are_a_venue_that_lags():

@@ -17,6 +17,7 @@ from tests.persistence.builders import (
     T0,
     a_day,
     a_decision,
+    a_fill,
     a_moment,
     a_move,
     a_record,
@@ -55,6 +56,13 @@ def test_the_day_comes_back_with_every_sum_exact(database, db_url):
     )
     _told(database, [day])
     assert _reopened(db_url).day == day
+
+
+def test_an_entry_still_open_whose_fills_are_booked_is_named(database, db_url):
+    _told(database, [a_record(an_intent()), a_fill(), a_record(an_intent(client_id="unfilled"))])
+    assert _reopened(db_url).booked == ("afb-E-aaaa-0",)
+    _told(database, [a_move("ACKED"), a_move("EXPIRED")])
+    assert _reopened(db_url).booked == ()
 
 
 def test_the_orders_without_an_end_come_back_by_their_numbers(database, db_url):
