@@ -70,8 +70,14 @@ class Unheard:
             self._follow(name, symbol, taken=True)
 
     def failed(self, failure: m.OrderFailed) -> None:
-        """Follow an order that may have happened."""
-        if failure.purpose is not Purpose.ENTRY and failure.failure is Failure.UNKNOWN:
+        """Follow an order that may have happened: now, or by a process that died since.
+
+        A refused stop or target may be the repeat of one that this name had before, and whose end
+        is the reason of the refusal.
+        """
+        unknown, refused = failure.failure is Failure.UNKNOWN, failure.failure is Failure.REFUSED
+        of_leg = failure.purpose in (Purpose.STOP, Purpose.TARGET)
+        if (unknown and failure.purpose is not Purpose.ENTRY) or (refused and of_leg):
             self._follow(failure.client_id, failure.symbol, taken=False)
 
     def refused(self, failure: m.OrderFailed, now: Moment) -> Out:

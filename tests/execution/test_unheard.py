@@ -169,6 +169,17 @@ def test_a_refused_repeat_of_what_a_dead_process_sent_does_not_hide_how_that_one
     assert may_become(OrderState.REJECTED, OrderState.FILLED)
 
 
+def test_what_a_dead_process_had_by_the_name_of_a_refused_target_is_asked_for():
+    """Its row died with the process; its end is why there is no position to protect."""
+    desk = opened()
+    desk.tell(a_failure(TARGET, Purpose.TARGET, Failure.REFUSED, -4509))
+    assert TARGET in asked(desk)
+    desk.tell(answer(TARGET, "EXPIRED", seen=(SEEN,)))
+    said = states(desk, TARGET)
+    assert said.index(OrderState.REJECTED) < said.index(OrderState.EXPIRED)
+    assert may_become(OrderState.REJECTED, OrderState.EXPIRED)
+
+
 def test_a_stop_that_our_cancel_found_firing_is_closed_as_the_event_says():
     desk = protected()
     desk.tell(m.AlgoGone(client_id=STOP, symbol=SYMBOL, detail="was not open any more"))
