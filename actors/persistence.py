@@ -216,11 +216,11 @@ class PersistenceActor(TradingActor):
 
     # ------------------------------------------------------------ upkeep
     def _prune(self, now: Moment) -> None:
-        """Remove what is older than it has to be kept, as long as there is nothing else to do."""
+        """Remove what is older than it has to be kept: a batch a tick, more while nothing waits."""
         if self._retention is None or now.wall_ns - self._pruned_wall_ns < _PRUNE_EVERY_NS:
             return
-        for _ in range(_PRUNE_BATCHES_MAX):
-            if not self.context.mailbox.idle:
+        for batch in range(_PRUNE_BATCHES_MAX):
+            if batch and not self.context.mailbox.idle:
                 return
             try:
                 gone = self._database.prune(now.venue_ns, self._retention)

@@ -47,26 +47,39 @@ class Minute:
         return (self.last_ns - self.first_ns) / 1e6
 
 
-def minutes_of(traces: Path) -> dict[int, Minute]:
-    """Return the minutes that the trace holds, by the moment of their close."""
-    found: dict[int, Minute] = defaultdict(Minute)
-    sent: dict[int, int] = {}
-    for file in sorted(traces.glob("*.jsonl")):
-        with file.open(encoding="utf-8") as lines:
-            for line in lines:
-                if '"kind":"ClosedKline"' in line and '"to":"symbol/' in line:
-                    row = json.loads(line)
-                    minute = found[row["body"]["event_ns"]]
-                    minute.first_ns = min(minute.first_ns or row["at"], row["at"])
-                    minute.told += 1
-                    sent[row["id"]] = row["body"]["event_ns"]
-                elif line.startswith('{"event":"handled"'):
-                    row = json.loads(line) if line.endswith("}\n") else {"id": 0}
-                    if row["id"] in sent:
-                        minute = found[sent.pop(row["id"])]
-                        minute.last_ns = max(minute.last_ns, row["done"])
-                        minute.decided += 1
-    return found
+class Closes:
+    """The minutes' closes that the trace tells of, read on as it grows."""
+
+    def __init__(self, traces: Path) -> None:
+        self.minutes: dict[int, Minute] = defaultdict(Minute)
+        self._traces = traces
+        self._read: dict[Path, int] = {}
+        self._sent: dict[int, int] = {}
+
+    def read_on(self) -> None:
+        """Take in the whole lines that were written since."""
+        for file in sorted(self._traces.glob("*.jsonl")):
+            with file.open("rb") as lines:
+                lines.seek(self._read.get(file, 0))
+                text = lines.read()
+            whole = text.rpartition(b"\n")[0]
+            self._read[file] = self._read.get(file, 0) + len(whole) + bool(whole)
+            for line in whole.splitlines():
+                self._take(line)
+
+    def _take(self, line: bytes) -> None:
+        if line.startswith(b'{"event":"handled"'):
+            row = json.loads(line)
+            if row["id"] in self._sent:
+                minute = self.minutes[self._sent.pop(row["id"])]
+                minute.last_ns = max(minute.last_ns, row["done"])
+                minute.decided += 1
+        elif b'"kind":"ClosedKline"' in line and b'"to":"symbol/' in line:
+            row = json.loads(line)
+            minute = self.minutes[row["body"]["event_ns"]]
+            minute.first_ns = min(minute.first_ns or row["at"], row["at"])
+            minute.told += 1
+            self._sent[row["id"]] = row["body"]["event_ns"]
 
 
 def observed(count: int, bars: int) -> Iterator[Figure]:
@@ -88,25 +101,28 @@ def observed(count: int, bars: int) -> Iterator[Figure]:
         with (folder / "console.log").open("wb") as console:
             bot = subprocess.Popen(command, cwd=ROOT, env=env, stdout=console, stderr=console)
 
+        closes = Closes(state / "traces")
+
         def whole() -> list[Minute]:
             if bot.poll() is not None:
                 raise GaveUpError((folder / "console.log").read_text(encoding="utf-8")[-2_000:])
-            minutes = sorted(minutes_of(state / "traces").items())
-            return [minute for _, minute in minutes if minute.decided >= count]
+            closes.read_on()
+            return [minute for minute in closes.minutes.values() if minute.decided >= count]
 
         try:
             eventually("all have decided", whole, WITHIN_S, pause_s=1.0)
             up_s, process = time.monotonic() - began, psutil.Process(bot.pid)
             cpu, at, seen = process.cpu_times(), time.monotonic(), len(whole())
             enough = seen + bars
-            eventually("more minutes", lambda: len(whole()) >= enough, WITHIN_S, pause_s=5.0)
+            eventually("more minutes", lambda: len(whole()) >= enough, WITHIN_S, pause_s=1.0)
             spent, lasted = process.cpu_times(), time.monotonic() - at
             memory, threads = process.memory_info().rss / 2**20, process.num_threads()
         finally:
             bot.send_signal(signal.SIGINT)
             bot.wait(90)
             venue.stop()
-        minutes = [m for _, m in sorted(minutes_of(state / "traces").items())]
+        closes.read_on()
+    minutes = [minute for _, minute in sorted(closes.minutes.items())]
     wholes = [place for place, minute in enumerate(minutes) if minute.decided >= count]
     later = minutes[wholes[0] + 1 : wholes[-1] + 1]
     missed = sum(count - m.decided for m in later)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from actors.edges.database import DatabaseManager
+from actors.edges.retention import Retention
 from core import messages as m
 from core.errors import UnavailableError
 from core.persistence.machine import PersistenceMachine
@@ -251,4 +252,26 @@ def test_removes_what_is_older_than_it_has_to_be_kept_when_there_is_nothing_to_d
         writer.tell(m.Tick())
     assert (_rows(database, "decisions"), _rows(database, "signals")) == (2, 2)
     assert database.verify_audit().faults == ()
+    writer.stop()
+
+
+def test_old_rows_go_in_batches_also_while_others_wait(database: NoCommits, tmp_path: Path) -> None:
+    """At hundreds of closed klines a second there is always somebody waiting."""
+    machine, old, kept_days = (
+        PersistenceMachine(epoch=1),
+        700,
+        Retention(days=1, signal_days=1, snapshot_days=1),
+    )
+    day_ns = 86_400 * 1_000_000_000
+    for minute in range(old):
+        stale = a_signal(kline_close_ns=T0 + minute * 60_000_000_000)
+        database.apply(machine.handle(stale, a_moment()))
+    writer = Writer(database, tmp_path, kept_days)
+    writer.clock.advance(3 * 86_400)
+    fresh = [a_signal(kline_close_ns=T0 + 3 * day_ns + n * 60_000_000_000) for n in range(5)]
+    database.apply(machine.handle(fresh[0], a_moment()))
+    writer.tell(m.Tick(), *fresh[1:])
+    writer.start()
+    writer.told_so_far()
+    assert len(fresh) < _rows(database, "signals") < old
     writer.stop()
