@@ -1,15 +1,18 @@
 """Random requests and frames: never an exception, never a 5xx, and the books stay balanced.
 
 A seeded run of some thousand inputs; `FUZZ_EXAMPLES` (examples of up to `BURST` inputs each, of
-every kind) makes it longer, with a new seed each time.
+every kind) makes it longer, with a new seed each time; `pytest -s` shows how many they were.
 """
 
 import os
+import sys
 from collections import Counter
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -40,6 +43,14 @@ FUZZED = settings(
     suppress_health_check=list(HealthCheck),
 )
 INPUTS: Counter[str] = Counter()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def counted() -> Iterator[None]:
+    """Say how many inputs there were (`pytest -s`)."""
+    yield
+    sys.stdout.write(f"\n{INPUTS.total():,} inputs: {dict(INPUTS)}\n")
+
 
 JUNK = st.one_of(
     st.text(max_size=12),
