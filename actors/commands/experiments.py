@@ -9,14 +9,17 @@ import orjson
 
 from actors.commands.train import LearningOptions, workers_of
 from actors.edges.work_pool import Task, progress
+from core.errors import UsageError
 from models.experiments.catalogue import IDEAS
 from models.experiments.market import Market, market_of
 from models.experiments.runner import cut_of, run_idea
 from models.experiments.variant import Idea
 
 
-def run_experiments(options: LearningOptions, ideas: tuple[Idea, ...] = IDEAS) -> dict[str, Any]:
-    """Run the experiments on the candles of a folder.
+def run_experiments(
+    options: LearningOptions, ideas: tuple[Idea, ...] = IDEAS, among: tuple[Idea, ...] = ()
+) -> dict[str, Any]:
+    """Run the experiments on the candles of a folder, corrected for being some `among` more.
 
     Returns `{experiments: [..], symbols, choose_ms, judge_ms, trials, elapsed_s}`; the ranges are
     first and last open time of the bars to choose on and of those judged once.  Raises UsageError,
@@ -29,7 +32,7 @@ def run_experiments(options: LearningOptions, ideas: tuple[Idea, ...] = IDEAS) -
     started = time.perf_counter()
     market = market_of(read_and_say(options.data, options.symbols, options.interval))
     cut = cut_of(market)
-    judged = sum(not idea.needs or idea.needs in market.flow for idea in ideas)
+    judged = sum(not idea.needs or idea.needs in market.flow for idea in among or ideas)
     tasks: list[Task] = [(_run, (market, idea, judged)) for idea in ideas]
     with progress("experiments", len(tasks)) as advance, workers.pool() as pool:
         experiments = pool.run(tasks, advance)
@@ -42,6 +45,21 @@ def run_experiments(options: LearningOptions, ideas: tuple[Idea, ...] = IDEAS) -
         "trials": sum(found["trials"] for found in experiments),
         "elapsed_s": round(time.perf_counter() - started, 3),
     }
+
+
+def ideas_named(only: str | None) -> tuple[Idea, ...]:
+    """Return the ideas of a comma-separated list of names, or all; raises UsageError."""
+    if only is None:
+        return IDEAS
+    known = {idea.name: idea for idea in IDEAS}
+    names = [name.strip() for name in only.split(",")]
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"--only must name experiments, was {name!r:.40}. Fix: choose from"
+                f" {', '.join(known)}."
+            )
+    return tuple(known[name] for name in dict.fromkeys(names))
 
 
 def _run(market: Market, idea: Idea, judged: int) -> dict[str, Any]:

@@ -29,6 +29,10 @@ Experiments = Annotated[
     bool,
     typer.Option("--experiments", help="Search for skill instead; needs no model. See docs."),
 ]
+OnlyIdeas = Annotated[
+    str | None,
+    typer.Option("--only", metavar="A,B", help="With --experiments: some of them. [all]"),
+]
 
 
 def add_research_commands(app: typer.Typer) -> None:
@@ -105,6 +109,7 @@ def _add_learning(app: typer.Typer) -> None:
         backend: Backend = "local",
         address: Address = None,
         experiments: Experiments = False,
+        only: OnlyIdeas = None,
         as_json: AsJson = False,
     ) -> int:
         """Judge the saved models on candles; rows they were trained on are scored by a refit."""
@@ -113,9 +118,11 @@ def _add_learning(app: typer.Typer) -> None:
 
         options = _learning_options(config, data, symbols, jobs, (backend, address))
         if experiments:
-            from actors.commands.experiments import run_experiments, show_experiments
+            from actors.commands import experiments as search
 
-            return show_experiments(run_experiments(options), as_json=as_json)
+            # Whoever picks some has all of them to pick from.
+            found = search.run_experiments(options, search.ideas_named(only), among=search.IDEAS)
+            return search.show_experiments(found, as_json=as_json)
         return show_scores(run_evaluate(options), as_json=as_json)
 
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from actors.commands.experiments import experiment_lines, run_experiments
+from actors.commands.experiments import experiment_lines, ideas_named, run_experiments
 from actors.commands.train import LearningOptions
 from core.errors import UsageError
+from models.experiments.catalogue import IDEAS
 from models.experiments.lead_lag import IDEA as LEAD_LAG
 from models.experiments.order_flow import IDEA as ORDER_FLOW
 from models.experiments.variant import Idea, Variant
@@ -46,6 +47,22 @@ def test_two_processes_find_the_same_as_one(options):
         run_experiments(replace(options, jobs=jobs), QUICK)["experiments"] for jobs in (1, 2)
     )
     assert one == two
+
+
+def test_some_run_alone_are_corrected_for_all_there_are_to_pick_from(options):
+    alone, among = (
+        run_experiments(options, QUICK[:1], among=others)["experiments"][0]
+        for others in ((), QUICK)
+    )
+    assert alone["held_out"] == among["held_out"]
+    assert alone["bound"] > among["bound"]
+
+
+def test_experiments_are_named_as_in_the_table():
+    assert [idea.name for idea in ideas_named("order flow, plain")] == ["order flow", "plain"]
+    assert ideas_named(None) == IDEAS
+    with pytest.raises(UsageError, match=r"'plane'. Fix: choose from plain, order flow"):
+        ideas_named("plane")
 
 
 def test_an_option_that_cannot_be_met_is_refused(options):
