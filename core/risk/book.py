@@ -184,6 +184,16 @@ class Book:
             self._keep_peak()
         return True
 
+    def may_hide_a_loss(self) -> bool:
+        """Tell whether the day's start was guessed, and below all equity that was known before.
+
+        What is missing may have been withdrawn, or lost today.
+        """
+        day, before = self.day, self.yesterday
+        if day is None or before is None or day.wallet_start != ZERO:
+            return False
+        return day.equity_start < (before.equity_min or before.equity_start)
+
     def day_pnl(self) -> Decimal:
         """Return the day's P&L, realised and open, with fees and funding; 0 while unknown."""
         equity = self.equity()

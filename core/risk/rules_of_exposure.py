@@ -36,13 +36,13 @@ def balance(case: Case) -> None:
 
 
 def day_loss(case: Case) -> None:
-    """C14: the day has begun, by venue time, and has not lost its limit."""
+    """C14: the day has begun, by venue time, and has not lost its limit, as far as is known."""
     if case.manager is None:
         return
     book, day = case.book, case.book.day
     case.manager.day_start_equity = float(day.equity_start) if day is not None else None
     pnl = float(book.day_pnl())
-    begun = day is not None and day_of(case.now.venue_ns) <= day.day
+    begun = day is not None and day_of(case.now.venue_ns) <= day.day and not book.may_hide_a_loss()
     case.review.rule(
         "day_loss",
         f"{pnl:.2f}" if begun else "the venue's day is not reckoned yet",

@@ -23,7 +23,7 @@ from tests.builders import (
     an_account,
     an_account_update,
 )
-from tests.risk.rooms import a_risk, cap, decide, make_ready, ready
+from tests.risk.rooms import a_risk, cap, decide, make_ready, ready, refusal
 
 HALF_DAY_S = 43_200
 RECONCILED = m.Reconciled(reason="", report=(), foreign_positions=0, foreign_orders=0)
@@ -92,6 +92,23 @@ def test_a_guess_is_replaced_once_the_income_is_known():
     assert (day.equity_start, day.wallet_start) == (10_100, 10_100)
     assert risk.book.day_pnl() == -200
     assert ledgers(risk.handle(replace(told, at_ns=a_moment(20).venue_ns), a_moment(20))) == []
+
+
+def test_nothing_opens_on_a_guess_that_may_hide_a_loss_until_the_income_is_known():
+    """Less is there than ever was yesterday: withdrawn, or lost since midnight."""
+    risk = make_ready(a_risk(), wallet="9900", day=a_day("10000", DAY - 1))
+    assert refusal(risk, a_proposal()) == "day_loss"
+    told = account("9900", after_s=10, earned_today="0", transfers_today="-100")
+    risk.handle(told, a_moment(10))
+    moment = a_moment(10)
+    risk.handle(a_mark(event_ns=moment.venue_ns), moment)
+    wish = a_proposal(proposal_id="another", kline_close_ns=moment.venue_ns)
+    assert decide(risk, wish, 10)[0].approved
+
+
+def test_a_guess_at_no_less_than_was_there_before_opens():
+    risk = make_ready(a_risk(), wallet="9900", day=a_day("9000", DAY - 1))
+    assert decide(risk, a_proposal())[0].approved
 
 
 def test_nothing_is_reckoned_before_the_first_reconciliation():
